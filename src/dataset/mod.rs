@@ -1,0 +1,119 @@
+//! A dataset's resolved description: what `lake.toml` says after defaults, as the functions read it from their
+//! manifest. Values only, no IO.
+
+mod types;
+
+pub use types::{ColumnType, ParseTypeError};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// One table: where its CSV files arrive, how they are read, what they become.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// Table name in the catalog and prefix of its files in the processed bucket: `[a-z][a-z0-9_]*`.
+    pub name: String,
+    /// Prefix in the raw bucket, ending in `/`.
+    pub source: String,
+    /// Who fills the catalog.
+    pub catalog: CatalogMode,
+    /// How the CSV is written. What is absent is found out from the file.
+    pub csv: CsvOptions,
+    /// The contract, in column order. `None`: the processed table's columns once it exists, else found out from
+    /// the first object as a whole.
+    pub schema: Option<Vec<Column>>,
+    /// How the Parquet is written.
+    pub parquet: ParquetOptions,
+}
+
+impl Dataset {
+    /// A dataset with every option at its default.
+    pub fn new(name: impl Into<String>, source: impl Into<String>) -> Self {
+        Dataset {
+            name: name.into(),
+            source: source.into(),
+            catalog: CatalogMode::Direct,
+            csv: CsvOptions::default(),
+            schema: None,
+            parquet: ParquetOptions::default(),
+        }
+    }
+
+    /// Hash of everything that decides what a conversion writes: 16 hex digits. Commit records and Parquet
+    /// metadata carry it, so that a backfill knows which files were made with another configuration.
+    pub fn config_hash(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a dataset is plain data and always serialises");
+        hex::encode(&Sha256::digest(json)[..8])
+    }
+}
+
+/// Who writes the catalog's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CatalogMode {
+    /// The executor creates and updates the processed table itself.
+    Direct,
+}
+
+/// A column of a contract or of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Lower-case name as in the catalog.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: ColumnType,
+}
+
+/// How a CSV file is written. `None` means: find out from the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CsvOptions {
+    /// Field delimiter, one ASCII character.
+    pub delimiter: Option<char>,
+    /// Quote character, one ASCII character.
+    pub quote: Option<char>,
+    /// Whether the first record names the columns.
+    pub header: Option<bool>,
+    /// Spellings of null besides the empty unquoted field. `None`: [`DEFAULT_NULLS`].
+    pub nulls: Option<Vec<String>>,
+    /// Character encoding, by its WHATWG label (`utf-8`, `windows-1252`, `utf-16le`, …).
+    pub encoding: Option<String>,
+}
+
+/// Spellings of null that are recognised when `nulls` is not set; matched whole and with their case.
+pub const DEFAULT_NULLS: &[&str] = &["", "NA", "N/A", "NULL", "null"];
+
+/// How Parquet is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ParquetOptions {
+    /// Codec of the column chunks.
+    pub compression: Compression,
+    /// Row groups are closed once their encoded size reaches this many bytes.
+    pub row_group_bytes: u64,
+}
+
+/// Default of [`ParquetOptions::row_group_bytes`]: 64 MiB encoded, inside what Athena and Spark advise (one
+/// row group a task) and small enough that two fit the memory budget.
+pub const DEFAULT_ROW_GROUP_BYTES: u64 = 64 * 1024 * 1024;
+
+impl Default for ParquetOptions {
+    fn default() -> Self {
+        ParquetOptions { compression: Compression::Zstd, row_group_bytes: DEFAULT_ROW_GROUP_BYTES }
+    }
+}
+
+/// Codec of Parquet column chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Zstandard level 3: the default.
+    Zstd,
+    /// Snappy: faster, larger.
+    Snappy,
+    /// None.
+    None,
+}
