@@ -16,12 +16,15 @@ type Outputs = BTreeMap<String, serde_json::Value>;
 pub struct Recorder {
     store: Arc<dyn Store>,
     snapshot: Arc<Mutex<Snapshot>>,
+    /// What refreshing found is not in the store yet.
+    refreshed: bool,
 }
 
 impl Recorder {
-    /// Records into `store`, from `snapshot` on.
-    pub fn new(store: Arc<dyn Store>, snapshot: Snapshot) -> Self {
-        Recorder { store, snapshot: Arc::new(Mutex::new(snapshot)) }
+    /// Records into `store`, which holds `stored`, from the refreshed `prior` on.
+    pub fn new(store: Arc<dyn Store>, stored: &Snapshot, prior: Snapshot) -> Self {
+        let refreshed = *stored != prior;
+        Recorder { store, snapshot: Arc::new(Mutex::new(prior)), refreshed }
     }
 
     /// Reads from the snapshot as it is now.
@@ -68,10 +71,11 @@ impl Recorder {
         .await
     }
 
-    /// Writes down the program's outputs. A snapshot that they do not change is not written again.
+    /// Writes down the program's outputs and what refreshing found. A snapshot that neither changes is not written
+    /// again.
     pub(super) async fn finish(&self, outputs: impl FnOnce(&Snapshot) -> Outputs) -> Result<Outputs, StateError> {
         let outputs = self.read(outputs);
-        if self.read(|snapshot| snapshot.outputs != outputs) {
+        if self.refreshed || self.read(|snapshot| snapshot.outputs != outputs) {
             let told = outputs.clone();
             self.change(move |snapshot| snapshot.outputs = told).await?;
         }

@@ -11,7 +11,7 @@ use crate::{
     provider::fake::{Cloud, Fault, Thing},
     refresh::{RefreshError, refresh},
     resource::{
-        Program,
+        Fields, Program,
         aws::{
             iam::{Role, RolePolicy},
             lambda::Permission,
@@ -57,9 +57,10 @@ impl Stack {
     /// What one `lake apply` does.
     async fn apply(&self, program: &Program) -> Result<Outcome, RefreshError> {
         let provider = self.cloud.provider();
-        let prior = refresh(self.state(), &provider, 4).await?.snapshot;
+        let stored = self.state();
+        let prior = refresh(stored.clone(), &provider, 4).await?.snapshot;
         let plan = plan(Inputs { program, prior: &prior, config_hash: "c" }).unwrap();
-        let recorder = Recorder::new(Arc::clone(&self.store) as Arc<dyn Store>, prior);
+        let recorder = Recorder::new(Arc::clone(&self.store) as Arc<dyn Store>, &stored, prior);
         let options = Options { parallel: 4, cancel: CancellationToken::new() };
         Ok(apply(&plan, &provider, &recorder, &options, &|_| {}).await.unwrap())
     }
@@ -71,8 +72,6 @@ impl Stack {
         found
     }
 }
-
-use crate::resource::Fields;
 
 /// A program from a few choices: which parts it has, and how they are set.
 fn program(choices: [u8; 5]) -> Program {
@@ -165,7 +164,7 @@ async fn a_failed_step_skips_what_needs_it_and_the_rest_goes_on() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Any programs one after the other, any calls failing before or after their effect: the state stays sound, and
     /// one clean apply later the cloud is what the program declares, without a question.
