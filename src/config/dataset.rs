@@ -187,21 +187,22 @@ fn column(
     problems: &mut Problems,
 ) -> Option<Column> {
     let type_read = ty.value.parse::<ColumnType>();
-    if let Err(error) = &type_read {
-        let problem = problems.at(ty.span.clone(), error.to_string(), "not a column type");
-        if let Some(likely) = likely_type(ty.value) {
-            problem.help(format!("did you mean `{likely}`?"));
-        }
+    if type_read.is_err() {
+        let help = match likely_type(ty.value) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "types: boolean, int32, int64, double, decimal(1..38,scale), date, timestamp, string".to_owned(),
+        };
+        problems.at(ty.span.clone(), format!("`{}` is not a column type", ty.value), "not known").help(help);
     }
     if let Err(reason) = rules::column_name(name.value) {
-        let message = format!("`{}` cannot be a column of [{}]: {reason}", name.value, section.path);
         let help = match rules::column_name_like(name.value) {
             Some(like) if names.contains(&like.as_str()) => {
                 format!("catalogs know lower case only: it would collide with the column `{like}`")
             }
             Some(like) => format!("write `{like}`: header names are matched to it without case"),
-            None => "the catalog's column names are plain ASCII".to_owned(),
+            None => reason,
         };
+        let message = format!("{:?} cannot be a column of [{}]", name.value, section.path);
         problems.at(name.span.clone(), message, "not a column name").help(help);
         return None;
     }

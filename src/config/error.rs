@@ -198,7 +198,7 @@ impl Draft {
 
 impl Problems {
     pub(super) fn new(file: &str, text: &str) -> Self {
-        Problems { file: file.to_owned(), text: text.to_owned(), drafts: Vec::new() }
+        Problems { file: file.to_owned(), text: without_secrets(text), drafts: Vec::new() }
     }
 
     /// Notes a problem at `span`; `label` is written under the marked text.
@@ -211,13 +211,6 @@ impl Problems {
         let position = self.drafts.len();
         self.drafts.push(Draft { message: message.into(), help: None, labels: vec![(span, label.into())] });
         &mut self.drafts[position]
-    }
-
-    /// Blanks out `span` in every snippet: what stands there may be a secret.
-    pub(super) fn hide(&mut self, span: Range<usize>) {
-        let Some(secret) = self.text.get(span.clone()) else { return };
-        let stars: String = secret.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
-        self.text.replace_range(span, &stars);
     }
 
     /// The value when nothing was wrong, else every problem in file order.
@@ -238,6 +231,29 @@ impl Problems {
             (None, None) => unreachable!("BUG: a section was given up without naming a problem"),
         }
     }
+}
+
+/// Whether a word looks like the name of something that must never be shown.
+pub(super) fn smells_of_a_secret(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["secret", "password", "token", "access_key", "credential"].iter().any(|smell| word.contains(smell))
+}
+
+/// The text for snippets, byte for byte as long: credentials have no place in the file, and where somebody
+/// put them all the same they are not repeated. Works on lines, so that files that are not TOML are covered.
+fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let named = line.find('=').filter(|_| smells_of_a_secret(line)).map(|equals| equals + 1);
+        let in_url = line.find("://").filter(|scheme| line[*scheme..].contains('@')).map(|scheme| scheme + 3);
+        let Some(from) = named.into_iter().chain(in_url).min() else {
+            shown.push_str(line);
+            continue;
+        };
+        shown.push_str(&line[..from]);
+        shown.extend(line[from..].bytes().map(|byte| if byte.is_ascii_whitespace() { byte as char } else { '*' }));
+    }
+    shown
 }
 
 fn place(file: &str, text: &str, offset: usize) -> Place {

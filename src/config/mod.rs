@@ -100,7 +100,11 @@ impl Config {
         if !syntax_errors.is_empty() {
             for error in syntax_errors {
                 let span = error.span().unwrap_or(text.len()..text.len());
-                problems.at(span, error.message(), "not TOML from here");
+                let bare_word = text.as_bytes().get(span.start).is_some_and(u8::is_ascii_alphabetic);
+                let problem = problems.at(span, error.message(), "here");
+                if bare_word && error.message().starts_with("invalid") {
+                    problem.help("strings stand in quotes, such as name = \"flights\"");
+                }
             }
             return problems.finish(None);
         }
@@ -117,7 +121,7 @@ impl Config {
             let names: Vec<&str> = self.stacks.keys().map(String::as_str).collect();
             ConfigError::without_place(
                 format!("there is no stack `{name}` in {}", self.root.join(FILE_NAME).display()),
-                format!("{}; a new one begins with `[stack.{name}]`", suggestion(name, &names, "stacks")),
+                suggestion(name, &names, "stacks"),
             )
         })
     }
@@ -164,7 +168,7 @@ fn lake(file: &Section<'_>, problems: &mut Problems) -> Option<LakeRead> {
     if !file.has("lake") {
         problems
             .at(0..0, "there is no section [lake]", "it belongs here")
-            .help("begin the file with\n[lake]\nname = \"my-lake\"");
+            .help("begin the file with `[lake]`, and `name = \"my-lake\"` below it");
         return None;
     }
     let section = file.section("lake", problems)?;

@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::error::Problems;
+use super::error::{Problems, smells_of_a_secret};
 
 /// One table, with the path by which a user knows it.
 pub(super) struct Section<'a> {
@@ -75,13 +75,15 @@ impl<'a> Section<'a> {
         match value.get_ref() {
             DeValue::Table(table) => Some(Section { path, span: name.span(), table }),
             other => {
+                let header =
+                    if matches!(path.as_str(), "stack" | "dataset") { format!("{path}.NAME") } else { path.clone() };
                 problems
                     .at(
                         name.span(),
                         format!("`{path}` must be a table, not {}", article(other)),
                         "a table belongs here",
                     )
-                    .help(format!("write `[{path}]` on a line of its own, and its keys below"));
+                    .help(format!("write `[{header}]` on a line of its own, and its keys below"));
                 None
             }
         }
@@ -97,7 +99,7 @@ impl<'a> Section<'a> {
             .table
             .iter()
             .filter_map(|(name, value)| {
-                let text = self.text(name.get_ref(), value, problems)?;
+                let text = self.text(&self.quoted(name.get_ref()), value, problems)?;
                 Some((Field { value: name.get_ref().as_ref(), span: name.span() }, text))
             })
             .collect();
@@ -107,13 +109,17 @@ impl<'a> Section<'a> {
 
     /// The string `key`.
     pub(super) fn string(&self, key: &str, problems: &mut Problems) -> Option<Field<&'a str>> {
-        self.text(key, self.entry(key)?, problems)
+        self.text(&self.quoted(key), self.entry(key)?, problems)
     }
 
-    fn text(&self, key: &str, value: &'a Spanned<DeValue<'a>>, problems: &mut Problems) -> Option<Field<&'a str>> {
+    fn quoted(&self, key: &str) -> String {
+        format!("`{}`", self.path_of(key))
+    }
+
+    fn text(&self, what: &str, value: &'a Spanned<DeValue<'a>>, problems: &mut Problems) -> Option<Field<&'a str>> {
         match value.get_ref() {
             DeValue::String(text) => Some(Field { value: text.as_ref(), span: value.span() }),
-            other => self.wrong_type(key, "a string", other, value.span(), problems),
+            other => wrong_type(what, "a string", other, value.span(), problems),
         }
     }
 
@@ -137,7 +143,7 @@ impl<'a> Section<'a> {
     ) -> Option<String> {
         let Err(reason) = verdict else { return Some(field.value.to_owned()) };
         problems
-            .at(field.span, format!("{:?} cannot be `{}`", field.value, self.path_of(key)), "refused")
+            .at(field.span, format!("{:?} cannot be used as `{}`", field.value, self.path_of(key)), "refused")
             .help(reason);
         None
     }
@@ -160,7 +166,7 @@ impl<'a> Section<'a> {
         let value = self.entry(key)?;
         match value.get_ref() {
             DeValue::Boolean(truth) => Some(*truth),
-            other => self.wrong_type(key, "true or false", other, value.span(), problems),
+            other => wrong_type(&self.quoted(key), "true or false", other, value.span(), problems),
         }
     }
 
@@ -173,7 +179,7 @@ impl<'a> Section<'a> {
                 let value_read = i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(saturated);
                 Some(Field { value: value_read, span: value.span() })
             }
-            other => self.wrong_type(key, "an integer", other, value.span(), problems),
+            other => wrong_type(&self.quoted(key), "an integer", other, value.span(), problems),
         }
     }
 
@@ -182,9 +188,10 @@ impl<'a> Section<'a> {
         let value = self.entry(key)?;
         match value.get_ref() {
             DeValue::Array(items) => {
-                Some(items.iter().filter_map(|item| self.text(&format!("{key}[]"), item, problems)).collect())
+                let what = format!("every item of `{}`", self.path_of(key));
+                Some(items.iter().filter_map(|item| self.text(&what, item, problems)).collect())
             }
-            other => self.wrong_type(key, "a list of strings", other, value.span(), problems),
+            other => wrong_type(&self.quoted(key), "a list of strings", other, value.span(), problems),
         }
     }
 
@@ -206,37 +213,15 @@ impl<'a> Section<'a> {
         None
     }
 
-    fn wrong_type<T>(
-        &self,
-        key: &str,
-        expected: &str,
-        found: &DeValue<'_>,
-        span: Range<usize>,
-        problems: &mut Problems,
-    ) -> Option<T> {
-        problems.at(
-            span,
-            format!("`{}` must be {expected}, not {}", self.path_of(key), article(found)),
-            format!("{expected} belongs here"),
-        );
-        None
-    }
-
     /// Notes every key that is not in `known`. `elsewhere` names sub-tables that have further keys, for advice.
-    pub(super) fn refuse_unknown_keys(
-        &self,
-        known: &[&str],
-        elsewhere: &[(&str, &[&str])],
-        problems: &mut Problems,
-    ) {
-        for (name, value) in self.table {
+    pub(super) fn refuse_unknown_keys(&self, known: &[&str], elsewhere: &[(&str, &[&str])], problems: &mut Problems) {
+        for name in self.table.keys() {
             let key = name.get_ref().as_ref();
             if known.contains(&key) {
                 continue;
             }
             let place = if self.path.is_empty() { "at the top level".into() } else { format!("in [{}]", self.path) };
             let advice = if smells_of_a_secret(key) {
-                problems.hide(value.span());
                 "credentials do not belong in lake.toml: name a `profile`, or set them in the environment".to_owned()
             } else if let Some((section, _)) = elsewhere.iter().find(|(_, keys)| keys.contains(&key)) {
                 format!("`{key}` belongs in [{}]", self.path_of(section))
@@ -248,10 +233,16 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Whether a key looks like one whose value must never be shown.
-fn smells_of_a_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["secret", "password", "token", "access_key", "credential"].iter().any(|word| key.contains(word))
+fn wrong_type<T>(
+    what: &str,
+    expected: &str,
+    found: &DeValue<'_>,
+    span: Range<usize>,
+    problems: &mut Problems,
+) -> Option<T> {
+    let message = format!("{what} must be {expected}, not {}", article(found));
+    problems.at(span, message, format!("{expected} belongs here"));
+    None
 }
 
 fn article(value: &DeValue<'_>) -> String {

@@ -164,9 +164,6 @@ fn checked_endpoint(section: &Section<'_>, url: Field<&str>, problems: &mut Prob
     match rules::endpoint_url(url.value) {
         Ok(()) => Some(url.value.to_owned()),
         Err(reason) => {
-            if url.value.contains('@') {
-                problems.hide(url.span.clone());
-            }
             problems
                 .at(url.span, format!("`{}.endpoint_url` cannot be used: {reason}", section.path), "not an endpoint")
                 .help("it looks like `https://aws.example.com:4566`");
@@ -176,9 +173,6 @@ fn checked_endpoint(section: &Section<'_>, url: Field<&str>, problems: &mut Prob
 }
 
 fn refuse_on_embedded(section: &Section<'_>, key: &str, field: &Field<&str>, problems: &mut Problems) {
-    if field.value.contains('@') {
-        problems.hide(field.span.clone());
-    }
     problems
         .at(
             field.span.clone(),
