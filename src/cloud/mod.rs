@@ -7,5 +7,6 @@
 
 pub mod delivery;
 pub mod error;
+pub mod json;
 pub mod service;
 pub mod store;
