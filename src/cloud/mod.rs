@@ -7,6 +7,9 @@
 
 pub mod delivery;
 pub mod error;
+pub mod iam;
 pub mod json;
+pub mod query;
 pub mod service;
 pub mod store;
+pub mod sts;
