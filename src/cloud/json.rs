@@ -40,6 +40,11 @@ pub fn input<T: DeserializeOwned>(call: &Call) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| refusal(&error))
 }
 
+/// The input as `value` holds it.
+pub fn decode<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, ApiError> {
+    serde_json::from_value(value).map_err(|error| refusal(&error))
+}
+
 /// The answer that carries `value`.
 pub fn output<T: Serialize>(value: &T) -> Result<Response<Bytes>, ApiError> {
     let body = serde_json::to_vec(value).map_err(ApiError::internal)?;

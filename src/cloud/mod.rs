@@ -7,6 +7,7 @@
 
 pub mod delivery;
 pub mod error;
+pub mod glue;
 pub mod iam;
 pub mod json;
 pub mod query;

@@ -27,7 +27,10 @@ impl Params {
     /// The action that the call names.
     pub fn action(&self) -> Result<&str, ApiError> {
         self.get("Action").ok_or_else(|| {
-            ApiError::client("MissingAction", "the request names no Action; a query call is a form with Action and Version")
+            ApiError::client(
+                "MissingAction",
+                "the request names no Action; a query call is a form with Action and Version",
+            )
         })
     }
 
@@ -38,7 +41,8 @@ impl Params {
 
     /// A parameter that the action cannot do without.
     pub fn require(&self, name: &str) -> Result<&str, ApiError> {
-        self.get(name).ok_or_else(|| ApiError::client("ValidationError", super::json::must_not_be_null(&camel_case(name))))
+        self.get(name)
+            .ok_or_else(|| ApiError::client("ValidationError", super::json::must_not_be_null(&camel_case(name))))
     }
 
     /// A whole number within `range`, if it was sent.

@@ -145,8 +145,7 @@ mod tests {
 
     #[test]
     fn a_trust_policy_lets_in_whom_it_names_and_nobody_else() {
-        let policy =
-            r#"{"Effect":"Allow","Principal":{"Service":["lambda.amazonaws.com"]},"Action":"sts:assumerole"}"#;
+        let policy = r#"{"Effect":"Allow","Principal":{"Service":["lambda.amazonaws.com"]},"Action":"sts:assumerole"}"#;
         assert!(trusts(policy, Principal::Service("lambda.amazonaws.com"), &[]));
         assert!(!trusts(policy, Principal::Service("glue.amazonaws.com"), &[]));
         assert!(!trusts(policy, Principal::Aws("arn:aws:iam::000000000000:root"), &[]));

@@ -119,9 +119,12 @@ fn page<'a, T>(
     let limit = params.number("MaxItems", 1..=1000)?.unwrap_or(PAGE_ENTRIES) as usize;
     let after = match params.get("Marker") {
         None => None,
-        Some(marker) => Some(hex::decode(marker).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(
-            || ApiError::client("ValidationError", "Invalid Marker: use the one of the page before"),
-        )?),
+        Some(marker) => Some(
+            hex::decode(marker)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| ApiError::client("ValidationError", "Invalid Marker: use the one of the page before"))?,
+        ),
     };
     let mut rest = items.skip_while(|item| after.as_deref().is_some_and(|after| key(item) <= after));
     let found: Vec<T> = rest.by_ref().take(limit).collect();

@@ -148,17 +148,8 @@ fn statement(value: &Value, kind: PolicyKind, at: &str) -> Result<Statement, Api
     let Value::Object(statement) = value else {
         return Err(syntax(kind, &format!("{at} is not an object")));
     };
-    let elements = [
-        "Sid",
-        "Effect",
-        "Action",
-        "NotAction",
-        "Resource",
-        "NotResource",
-        "Principal",
-        "NotPrincipal",
-        "Condition",
-    ];
+    let elements =
+        ["Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"];
     only_elements(statement, &elements, kind, at)?;
     let sid = match statement.get("Sid") {
         None => None,
@@ -271,7 +262,8 @@ fn conditions(value: Option<&Value>, kind: PolicyKind, at: &str) -> Result<Vec<C
     };
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
-        let plain = operator.strip_prefix("ForAllValues:").or(operator.strip_prefix("ForAnyValue:")).unwrap_or(operator);
+        let plain =
+            operator.strip_prefix("ForAllValues:").or(operator.strip_prefix("ForAnyValue:")).unwrap_or(operator);
         let plain = plain.strip_suffix("IfExists").unwrap_or(plain);
         if !OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(plain)) {
             return Err(malformed(format!("Invalid Condition type : {operator}.")));
@@ -385,7 +377,10 @@ mod tests {
             (&identity(r#"{"Effect":"Allow","Resource":"*"}"#), "Policy statement must contain actions."),
             (&identity(r#"{"Effect":"Allow","Action":"*"}"#), "Policy statement must contain resources."),
             (&identity(r#"{"Effect":"Allow","Action":"Get","Resource":"*"}"#), "Actions/Conditions must be prefaced"),
-            (&identity(r#"{"Effect":"Allow","Action":"*","Resource":"b"}"#), "Resource b must be in ARN format or \"*\"."),
+            (
+                &identity(r#"{"Effect":"Allow","Action":"*","Resource":"b"}"#),
+                "Resource b must be in ARN format or \"*\".",
+            ),
             (&identity(r#"{"Effect":"Perhaps","Action":"*","Resource":"*"}"#), "Invalid effect: Perhaps"),
             (
                 &identity(r#"{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}"#),

@@ -183,8 +183,7 @@ pub(super) fn update(tx: &WriteTransaction, request: &Request) -> Result<Option<
         role.description = Some(description(text)?);
     }
     // An update without a duration sets it back; the API reference says so.
-    role.max_session_seconds =
-        request.params.number("MaxSessionDuration", 3600..=43200)?.unwrap_or(SESSION_SECONDS);
+    role.max_session_seconds = request.params.number("MaxSessionDuration", 3600..=43200)?.unwrap_or(SESSION_SECONDS);
     save(tx, &role)?;
     Ok(Some(Xml::default()))
 }

@@ -101,7 +101,8 @@ async fn inline_policies_are_listed_read_and_limited_in_sum() {
     let role = ("RoleName", "Convert");
     let long = INLINE.replace("b/*", &format!("b/{}*", "x".repeat(6000)));
     cloud.ask("PutRolePolicy", &[role, ("PolicyName", "a"), ("PolicyDocument", &long)]).await.unwrap();
-    let refused = cloud.ask("PutRolePolicy", &[role, ("PolicyName", "b"), ("PolicyDocument", &long)]).await.unwrap_err();
+    let refused =
+        cloud.ask("PutRolePolicy", &[role, ("PolicyName", "b"), ("PolicyDocument", &long)]).await.unwrap_err();
     assert_eq!(refused.message, "Maximum policy size of 10240 bytes exceeded for role Convert");
     let names = cloud.ask("ListRolePolicies", &[role]).await.unwrap();
     assert_eq!(text(&names, "PolicyNames"), "<member>a</member>", "a refused policy leaves no trace");
@@ -154,7 +155,10 @@ async fn only_a_service_that_the_trust_policy_names_may_assume_the_role() {
     let arn = "arn:aws:iam::000000000000:role/lake/Convert";
     assert!(assumable(arn, "lambda.amazonaws.com"));
     assert!(!assumable(arn, "glue.amazonaws.com"));
-    assert!(!assumable("arn:aws:iam::000000000000:role/Convert", "lambda.amazonaws.com"), "the path is part of the name");
+    assert!(
+        !assumable("arn:aws:iam::000000000000:role/Convert", "lambda.amazonaws.com"),
+        "the path is part of the name"
+    );
 }
 
 #[tokio::test]

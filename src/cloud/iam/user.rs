@@ -22,7 +22,10 @@ pub(super) fn get(tx: &WriteTransaction, request: &Request) -> Result<Option<Xml
     }
     let root = format!("arn:aws:iam::{ACCOUNT_ID}:root");
     if request.caller.arn != root {
-        return Err(ApiError::client("ValidationError", "Must specify userName when calling with non-User credentials"));
+        return Err(ApiError::client(
+            "ValidationError",
+            "Must specify userName when calling with non-User credentials",
+        ));
     }
     let account = match ACCOUNTS.get(tx, ACCOUNT_ID)? {
         Some(account) => account,
