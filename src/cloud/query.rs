@@ -4,7 +4,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header::CONTENT_TYPE};
+use http::{Response, header::CONTENT_TYPE};
 use quick_xml::escape::escape;
 
 use super::{error::ApiError, service::Call};
@@ -152,7 +152,8 @@ impl Xml {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// `text` as XML carries it in an element or an attribute.
+pub fn escaped(text: &str) -> String {
     let legal = |letter: char| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     let text: Cow<'_, str> = if text.chars().all(legal) {
         text.into()
@@ -178,29 +179,8 @@ pub fn answer(
     }
     xml.element("ResponseMetadata", |xml| xml.text("RequestId", &call.request_id));
     xml.close(&format!("{action}Response"));
-    document(StatusCode::OK, xml)
-}
-
-/// The error document of the query protocol.
-pub fn error(error: &ApiError, namespace: Namespace, request_id: &str) -> Result<Response<Bytes>, ApiError> {
-    let mut xml = Xml::default();
-    xml.0.push_str(&format!("<ErrorResponse xmlns=\"{}\">", namespace.0));
-    xml.element("Error", |xml| {
-        xml.text("Type", if error.status.is_server_error() { "Receiver" } else { "Sender" });
-        xml.text("Code", &error.code);
-        xml.text("Message", &error.message);
-    });
-    xml.text("RequestId", request_id);
-    xml.close("ErrorResponse");
-    document(error.status, xml)
-}
-
-fn document(status: StatusCode, xml: Xml) -> Result<Response<Bytes>, ApiError> {
-    Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, "text/xml")
-        .body(Bytes::from(xml.0))
-        .map_err(ApiError::internal)
+    let body = Bytes::from(xml.0);
+    Response::builder().header(CONTENT_TYPE, "text/xml").body(body).map_err(ApiError::internal)
 }
 
 #[cfg(test)]
@@ -255,7 +235,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_answer_is_escaped_and_carries_the_request_id() {
-        let names = Xml::of(|xml| xml.list("Names", ["<a> & \"b\"\r", "\u{1}"], |xml, name| xml.value(name)));
+        let names = Xml::of(|xml| xml.list("Names", ["<a> & \"b\"\r", "\u{1}"], Xml::value));
         let answer = answer(&call("Do", &[]), Namespace("urn:x"), "Do", Some(names));
         assert_eq!(
             answer.unwrap().body(),

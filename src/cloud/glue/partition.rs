@@ -166,6 +166,11 @@ pub(super) fn get(tx: &ReadTransaction, scope: &Scope, input: NamedPartition) ->
     Ok(json!({ "Partition": partition.ok_or_else(|| not_found("Cannot find partition."))? }))
 }
 
+/// A number for a key that is the same in every call, for segments to share partitions out.
+fn spread(key: &str) -> u32 {
+    key.bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
+}
+
 pub(super) fn list(tx: &ReadTransaction, scope: &Scope, input: GetPartitions) -> Result<PartitionList, ApiError> {
     let table = table::existing(tx, scope, &input.database_name, &input.table_name)?;
     let expression = input.expression.as_deref().filter(|text| !text.trim().is_empty());
@@ -176,10 +181,7 @@ pub(super) fn list(tx: &ReadTransaction, scope: &Scope, input: GetPartitions) ->
         return Err(invalid(format!("Segment {} of {} is not one", segment.segment_number, segment.total_segments)));
     }
     let in_segment = |key: &str| {
-        input
-            .segment
-            .as_ref()
-            .is_none_or(|segment| crc32fast::hash(key.as_bytes()) % segment.total_segments == segment.segment_number)
+        input.segment.as_ref().is_none_or(|segment| spread(key) % segment.total_segments == segment.segment_number)
     };
     let inside = scope.inside(&[&table.database_name, &table.input.name]);
     let (mut partitions, next_token) = page(tx, &PARTITIONS, &inside, &input.paging, PAGE_ENTRIES, |key, found| {

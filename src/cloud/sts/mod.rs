@@ -1,14 +1,15 @@
 //! STS: who a caller is, and temporary credentials.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html>
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
+    credentials::{self, AccessKey},
     error::ApiError,
     iam::{self, Role, evaluate::Principal},
     query::{self, Namespace, Params, Xml},
@@ -28,45 +29,27 @@ const ROLE_SESSION_SECONDS: u32 = 3600;
 const MAX_ROLE_SESSION_SECONDS: u32 = 43_200;
 /// A session assumed from within another role's session lasts no longer, in seconds.
 const CHAINED_SESSION_SECONDS: u32 = 3600;
-/// Longest session of `GetSessionToken`, in seconds; its default for the root is shorter.
+/// Longest session that `GetSessionToken` may be asked for, in seconds.
 const MAX_TOKEN_SECONDS: u32 = 129_600;
+/// Longest session that it gives the root, in seconds.
+const ROOT_SESSION_SECONDS: u32 = 3600;
 /// Longest name of a role session, in letters.
 const SESSION_NAME_LETTERS: usize = 64;
-
-/// Makes temporary credentials: what signs requests, and what the gateway later knows them by.
-#[async_trait]
-pub trait CredentialIssuer: Send + Sync {
-    /// Credentials that act as `caller` until `expires`. They outlive a restart of the cloud.
-    async fn issue(&self, caller: Caller, expires: Timestamp) -> Result<Credentials, ApiError>;
-}
-
-/// Temporary credentials. Their `Debug` tells the access key alone.
-#[derive(Clone)]
-pub struct Credentials {
-    /// `ASIA…`
-    pub access_key_id: String,
-    /// Signs requests.
-    pub secret_access_key: String,
-    /// Goes along as `X-Amz-Security-Token`.
-    pub session_token: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
-    }
-}
 
 /// The service.
 pub struct Sts {
     store: Arc<Store>,
-    issuer: Arc<dyn CredentialIssuer>,
 }
 
 impl Sts {
     /// The service over the roles in `store`.
-    pub fn new(store: Arc<Store>, issuer: Arc<dyn CredentialIssuer>) -> Sts {
-        Sts { store, issuer }
+    pub fn new(store: Arc<Store>) -> Sts {
+        Sts { store }
+    }
+
+    async fn issue(&self, caller: Caller, seconds: u32) -> Result<AccessKey, ApiError> {
+        let duration = Duration::from_secs(seconds.into());
+        Ok(self.store.commit(move |tx| credentials::issue(tx, caller, duration)).await?)
     }
 
     async fn assume_role(&self, call: &Call, params: &Params) -> Result<Xml, ApiError> {
@@ -75,10 +58,9 @@ impl Sts {
         let session = session_name(params)?;
         let seconds = role_session_seconds(call, params, &role)?;
         let caller = session_of(&role, session);
-        let expires = expiry(seconds)?;
-        let credentials = self.issuer.issue(caller.clone(), expires).await?;
+        let key = self.issue(caller.clone(), seconds).await?;
         Ok(Xml::of(|xml| {
-            write_credentials(xml, &credentials, expires);
+            write_credentials(xml, &key);
             xml.element("AssumedRoleUser", |xml| {
                 xml.text("AssumedRoleId", &caller.user_id);
                 xml.text("Arn", &caller.arn);
@@ -118,9 +100,9 @@ impl Sts {
         }
         let seconds = params.number("DurationSeconds", MIN_SESSION_SECONDS..=MAX_TOKEN_SECONDS)?;
         // The root's sessions last an hour at most; longer wishes are cut, as AWS does.
-        let expires = expiry(seconds.unwrap_or(ROLE_SESSION_SECONDS).min(ROLE_SESSION_SECONDS))?;
-        let credentials = self.issuer.issue(call.caller.clone(), expires).await?;
-        Ok(Xml::of(|xml| write_credentials(xml, &credentials, expires)))
+        let seconds = seconds.unwrap_or(ROOT_SESSION_SECONDS).min(ROOT_SESSION_SECONDS);
+        let key = self.issue(call.caller.clone(), seconds).await?;
+        Ok(Xml::of(|xml| write_credentials(xml, &key)))
     }
 }
 
@@ -167,17 +149,14 @@ fn caller_identity(caller: &Caller) -> Xml {
     })
 }
 
-fn write_credentials(xml: &mut Xml, credentials: &Credentials, expires: Timestamp) {
+fn write_credentials(xml: &mut Xml, key: &AccessKey) {
     xml.element("Credentials", |xml| {
-        xml.text("AccessKeyId", &credentials.access_key_id);
-        xml.text("SecretAccessKey", &credentials.secret_access_key);
-        xml.text("SessionToken", &credentials.session_token);
-        xml.text("Expiration", expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        xml.text("AccessKeyId", &key.access_key_id);
+        xml.text("SecretAccessKey", &key.secret_access_key);
+        xml.optional("SessionToken", key.session_token.as_ref());
+        let date = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        xml.optional("Expiration", key.expires.map(date));
     });
-}
-
-fn expiry(seconds: u32) -> Result<Timestamp, ApiError> {
-    Timestamp::now().checked_add(SignedDuration::from_secs(i64::from(seconds))).map_err(ApiError::internal)
 }
 
 fn session_name(params: &Params) -> Result<&str, ApiError> {
@@ -226,26 +205,13 @@ mod tests {
     use super::*;
     use crate::cloud::{iam::Iam, query::tests::call};
 
-    struct Numbered;
-
-    #[async_trait]
-    impl CredentialIssuer for Numbered {
-        async fn issue(&self, caller: Caller, _: Timestamp) -> Result<Credentials, ApiError> {
-            Ok(Credentials {
-                access_key_id: "ASIA1".into(),
-                secret_access_key: "secret".into(),
-                session_token: caller.arn,
-            })
-        }
-    }
-
     async fn cloud() -> (tempfile::TempDir, Sts) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let trust = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}}"#;
         let role = call("CreateRole", &[("RoleName", "Reader"), ("AssumeRolePolicyDocument", trust)]);
         Iam::new(Arc::clone(&store)).call(role).await.unwrap();
-        (folder, Sts::new(store, Arc::new(Numbered)))
+        (folder, Sts::new(store))
     }
 
     async fn ask(sts: &Sts, action: &str, params: &[(&str, &str)]) -> Result<String, ApiError> {
@@ -270,8 +236,11 @@ mod tests {
         let (_folder, sts) = cloud().await;
         let answer = ask(&sts, "AssumeRole", &[ROLE, ("RoleSessionName", "me")]).await.unwrap();
         let arn = "arn:aws:sts::000000000000:assumed-role/Reader/me";
-        assert!(answer.contains(&format!("<SessionToken>{arn}</SessionToken>")), "the issuer is told who it is for");
         assert!(answer.contains(&format!(":me</AssumedRoleId><Arn>{arn}</Arn>")));
+        let (_, key) = answer.split_once("<AccessKeyId>").unwrap();
+        let key = key.split('<').next().unwrap();
+        let secret = sts.store.read(|tx| credentials::lookup(tx, key)).unwrap().unwrap();
+        assert_eq!(secret.caller.arn, arn, "who signs with the key is the session");
     }
 
     #[tokio::test]
