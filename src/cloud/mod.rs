@@ -7,5 +7,8 @@
 
 pub mod delivery;
 pub mod error;
+pub mod json;
+pub mod lambda;
+pub mod logs;
 pub mod service;
 pub mod store;
