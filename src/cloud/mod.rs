@@ -16,6 +16,8 @@ pub mod json;
 pub mod query;
 pub mod s3;
 pub mod server;
+pub mod lambda;
+pub mod logs;
 pub mod service;
 pub mod store;
 pub mod sts;

@@ -87,7 +87,8 @@ fn rooms(code: &str) -> BTreeSet<String> {
 }
 
 fn name(text: &str) -> Option<String> {
-    let name: String = text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+    let name: String =
+        text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
     (!name.is_empty()).then_some(name)
 }
 
@@ -129,14 +130,20 @@ fn no_room_knows_a_room_that_it_must_not_know() {
     let forbidden: &[(&str, Vec<&str>)] = &[
         ("graph", with(&["cloud", "dataset", "executor", "files", "pipeline"])),
         ("dataset", with(&["cloud", "executor", "files", "pipeline"])),
-        ("resource", vec!["apply", "cli", "cloud", "config", "executor", "files", "pipeline", "plan", "provider", "state"]),
+        (
+            "resource",
+            vec!["apply", "cli", "cloud", "config", "executor", "files", "pipeline", "plan", "provider", "state"],
+        ),
         ("plan", vec!["apply", "cli", "cloud", "config", "executor", "files", "pipeline", "provider", "refresh"]),
         ("executor", with(&["cloud", "pipeline"])),
         ("pipeline", with(&["cloud"])),
         ("cloud", with(&["dataset", "executor", "pipeline"])),
         ("provider", vec!["apply", "cli", "cloud", "config", "executor", "pipeline", "plan", "refresh", "state"]),
         ("state", vec!["apply", "cli", "cloud", "config", "executor", "pipeline", "plan", "provider", "refresh"]),
-        ("program", vec!["apply", "cli", "cloud", "executor", "files", "pipeline", "plan", "provider", "refresh", "state"]),
+        (
+            "program",
+            vec!["apply", "cli", "cloud", "executor", "files", "pipeline", "plan", "provider", "refresh", "state"],
+        ),
         ("apply", vec!["cli", "cloud", "config", "executor", "pipeline", "program"]),
         ("refresh", vec!["apply", "cli", "cloud", "config", "executor", "pipeline", "program"]),
         ("config", vec!["apply", "cli", "cloud", "executor", "pipeline", "plan", "provider", "refresh", "state"]),
@@ -146,7 +153,8 @@ fn no_room_knows_a_room_that_it_must_not_know() {
     for source in sources() {
         for (room, others) in forbidden.iter().filter(|(room, _)| *room == source.room) {
             let crossed = others.iter().filter(|other| **other != *room && source.rooms.contains(**other));
-            complaints.extend(crossed.map(|other| format!("src/{}: {room} must not know {other}", source.path.display())));
+            complaints
+                .extend(crossed.map(|other| format!("src/{}: {room} must not know {other}", source.path.display())));
         }
     }
     assert_none(complaints);
@@ -155,8 +163,19 @@ fn no_room_knows_a_room_that_it_must_not_know() {
 #[test]
 fn rooms_of_values_have_no_io_no_async_no_clock_and_no_randomness() {
     const BANNED: &[&str] = &[
-        "std::fs", "std::net", "std::io", "std::env", "std::process", "SystemTime", "Instant", "tokio", "async fn", ".await",
-        "jiff", "uuid::", "aws_sdk",
+        "std::fs",
+        "std::net",
+        "std::io",
+        "std::env",
+        "std::process",
+        "SystemTime",
+        "Instant",
+        "tokio",
+        "async fn",
+        ".await",
+        "jiff",
+        "uuid::",
+        "aws_sdk",
     ];
     let mut complaints = Vec::new();
     for source in sources().iter().filter(|source| ["resource", "dataset", "plan", "graph"].contains(&&*source.room)) {
@@ -173,7 +192,8 @@ fn only_the_command_line_prints_and_reads_the_environment() {
     for source in sources() {
         let code = without_comments(&source.code);
         let path = source.path.display();
-        let bootstrap = source.path.starts_with("pipeline/bootstrap") || source.path == Path::new("pipeline/bootstrap.rs");
+        let bootstrap =
+            source.path.starts_with("pipeline/bootstrap") || source.path == Path::new("pipeline/bootstrap.rs");
         if source.room != "cli" && ["println!", "eprintln!", "print!(", "dbg!"].iter().any(|call| code.contains(call)) {
             complaints.push(format!("src/{path} prints"));
         }
