@@ -7,7 +7,11 @@ use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::provider::{ErrorKind, ProviderError};
+use super::fields::has_all;
+use crate::{
+    provider::{ErrorKind, Kind, ProviderError, Tags, Target},
+    resource::Fields,
+};
 
 /// It is not there. Everything else with status 404 counts so too.
 const NOT_FOUND: &[&str] = &[
@@ -165,6 +169,25 @@ impl<T> OrNone<T> for Result<T, ProviderError> {
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The end of a creation. When the thing is there already and bears exactly our tags (lineage, address and
+/// generation are among them), an earlier try of this call made it: its answer was lost, or a later call of the same
+/// creation failed. It is then brought to what it should be.
+pub(super) async fn taken_up(
+    kind: &impl Kind,
+    target: Target<'_>,
+    tags: &Tags,
+    made: Result<Fields, ProviderError>,
+) -> Result<Fields, ProviderError> {
+    let error = match made {
+        Err(error) if error.kind == ErrorKind::AlreadyExists => error,
+        made => return made,
+    };
+    match kind.observe(target).await? {
+        Some(there) if has_all(&there.tags, tags) => kind.update(target, &there.inputs, tags).await,
+        _ => Err(error),
     }
 }
 

@@ -65,7 +65,9 @@ impl Replay {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("eu-west-1"))
             .endpoint_url("http://127.0.0.1:1")
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys("AKID", "secret", None)))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "AKID", "secret", None, None, "replay",
+            )))
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build()

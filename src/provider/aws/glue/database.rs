@@ -12,7 +12,7 @@ use crate::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
-            error::{OrNone, failed, incomplete, unbuildable},
+            error::{OrNone, failed, incomplete, taken_up, unbuildable},
             fields::{fields, inputs},
             partition,
         },
@@ -84,6 +84,15 @@ impl DatabaseKind {
         }
         Ok(())
     }
+
+    async fn make(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+        const OPERATION: &str = "glue:CreateDatabase";
+        let input = database_input(OPERATION, target)?;
+        let call = self.glue.create_database().database_input(input);
+        let call = call.set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed(OPERATION))?;
+        Ok(outputs(target.identity, &self.arn(target.identity).await?))
+    }
 }
 
 #[async_trait]
@@ -105,12 +114,7 @@ impl Kind for DatabaseKind {
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
-        const OPERATION: &str = "glue:CreateDatabase";
-        let input = database_input(OPERATION, target)?;
-        let call = self.glue.create_database().database_input(input);
-        let call = call.set_tags(Some(tags.clone().into_iter().collect()));
-        call.send().await.map_err(failed(OPERATION))?;
-        Ok(outputs(target.identity, &self.arn(target.identity).await?))
+        taken_up(self, target, tags, self.make(target, tags).await).await
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {

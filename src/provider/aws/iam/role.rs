@@ -9,7 +9,7 @@ use crate::{
         Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients, document,
-            error::{OrNone, failed, incomplete, unbuildable},
+            error::{OrNone, failed, incomplete, taken_up, unbuildable},
             fields::{fields, input, inputs},
         },
     },
@@ -46,6 +46,20 @@ impl RoleKind {
         }
         Ok(())
     }
+
+    async fn make(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+        const OPERATION: &str = "iam:CreateRole";
+        let inputs: Role = inputs(target)?;
+        let call = self
+            .iam
+            .create_role()
+            .role_name(target.identity)
+            .assume_role_policy_document(inputs.trust.to_string())
+            .description(inputs.description.known())
+            .set_tags(Some(tag_list(OPERATION, tags)?));
+        let answer = call.send().await.map_err(failed(OPERATION))?;
+        Ok(outputs(&answer.role.ok_or_else(|| incomplete(OPERATION, "Role"))?))
+    }
 }
 
 #[async_trait]
@@ -66,17 +80,7 @@ impl Kind for RoleKind {
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
-        const OPERATION: &str = "iam:CreateRole";
-        let inputs: Role = inputs(target)?;
-        let call = self
-            .iam
-            .create_role()
-            .role_name(target.identity)
-            .assume_role_policy_document(inputs.trust.to_string())
-            .description(inputs.description.known())
-            .set_tags(Some(tag_list(OPERATION, tags)?));
-        let answer = call.send().await.map_err(failed(OPERATION))?;
-        Ok(outputs(&answer.role.ok_or_else(|| incomplete(OPERATION, "Role"))?))
+        taken_up(self, target, tags, self.make(target, tags).await).await
     }
 
     async fn update(&self, target: Target<'_>, prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {

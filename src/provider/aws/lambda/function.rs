@@ -10,13 +10,13 @@ use aws_sdk_lambda::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
-use super::ready;
+use super::ready::{self, Settled};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
-            error::{OrNone, failed, incomplete},
+            error::{OrNone, failed, incomplete, taken_up},
             fields::{fields, inputs},
         },
     },
@@ -62,27 +62,8 @@ impl FunctionKind {
         call.send().await.map_err(failed("lambda:UpdateFunctionConfiguration"))?;
         ready::wait(&self.lambda, name).await.map(drop)
     }
-}
 
-#[async_trait]
-impl Kind for FunctionKind {
-    fn schema(&self) -> &'static Schema {
-        Function::SCHEMA
-    }
-
-    async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
-        const OPERATION: &str = "lambda:GetFunction";
-        let call = self.lambda.get_function().function_name(target.identity).send().await;
-        let Some(answer) = call.map_err(failed(OPERATION)).or_none()? else { return Ok(None) };
-        let there = answer.configuration.ok_or_else(|| incomplete(OPERATION, "Configuration"))?;
-        Ok(Some(Observed {
-            outputs: outputs(target.identity, there.function_arn()),
-            inputs: observed(&there),
-            tags: answer.tags.into_iter().flatten().collect(),
-        }))
-    }
-
-    async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+    async fn make(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         const OPERATION: &str = "lambda:CreateFunction";
         let inputs: Function = inputs(target)?;
         let code = FunctionCode::builder().s3_bucket(inputs.code_bucket.known()).s3_key(inputs.code_key.known());
@@ -105,13 +86,43 @@ impl Kind for FunctionKind {
         let arn = ready::wait(&self.lambda, target.identity).await?;
         Ok(outputs(target.identity, Some(&arn)))
     }
+}
+
+#[async_trait]
+impl Kind for FunctionKind {
+    fn schema(&self) -> &'static Schema {
+        Function::SCHEMA
+    }
+
+    async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
+        const OPERATION: &str = "lambda:GetFunction";
+        let call = self.lambda.get_function().function_name(target.identity).send().await;
+        let Some(answer) = call.map_err(failed(OPERATION)).or_none()? else { return Ok(None) };
+        let there = answer.configuration.ok_or_else(|| incomplete(OPERATION, "Configuration"))?;
+        Ok(Some(Observed {
+            outputs: outputs(target.identity, there.function_arn()),
+            inputs: observed(&there),
+            tags: answer.tags.into_iter().flatten().collect(),
+        }))
+    }
+
+    async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+        taken_up(self, target, tags, self.make(target, tags).await).await
+    }
 
     async fn update(&self, target: Target<'_>, prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
         let name = target.identity;
         let inputs: Function = inputs(target)?;
         let changed = |field: &&str| prior.get(*field) != target.inputs.get(*field);
         // An update that another run began may still be going on; Lambda refuses a second one meanwhile.
-        let arn = ready::wait(&self.lambda, name).await?;
+        let arn = match ready::settled(&self.lambda, name).await? {
+            Settled::Usable(arn) | Settled::UpdateFailed(arn, _) => arn,
+            // No update brings it to life.
+            Settled::Failed(_) => {
+                self.delete(target).await?;
+                return self.make(target, tags).await;
+            }
+        };
         if CONFIGURATION.iter().any(changed) {
             self.update_configuration(name, &inputs).await?;
         }
@@ -223,7 +234,7 @@ mod tests {
         assert_eq!((found.outputs["arn"].as_str(), found.tags["lake:stack"].as_str()), (Some(ARN), "local"));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn creation_ends_when_the_function_is_active() {
         let replay = Replay::new([told("Pending", ""), told("Pending", ""), told("Active", "Successful")]);
         let kind = FunctionKind::new(&replay.clients());
@@ -255,6 +266,33 @@ mod tests {
         FunctionKind::new(&replay.clients()).update(target("f", &declared()), &prior, &Tags::new()).await.unwrap();
         assert!(replay.asked()[1].starts_with("PUT /2015-03-31/functions/f/code"), "{:?}", replay.asked());
         replay.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn a_function_that_could_never_be_made_is_made_anew() {
+        let (failed, active) = (told("Failed", ""), told("Active", "Successful"));
+        let replay = Replay::new([failed, answer(204, ""), told("Pending", ""), active]);
+        let kind = FunctionKind::new(&replay.clients());
+        kind.update(target("f", &declared()), &declared(), &Tags::new()).await.unwrap();
+        assert!(replay.asked()[1].starts_with("DELETE ") && replay.asked()[2].starts_with("POST "));
+        replay.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn a_function_whose_creation_was_answered_to_nobody_is_taken_up_by_its_tags() {
+        let exists = || json_error(409, "ResourceConflictException", "Function already exist: f");
+        let there = |tags: serde_json::Value| {
+            answer(200, json!({ "Configuration": configuration("Active", ""), "Tags": tags }).to_string())
+        };
+        let tags: Tags = [("lake:lineage".to_owned(), "one".to_owned())].into();
+        let ours = there(json!({ "lake:lineage": "one" }));
+        let replay = Replay::new([exists(), ours, told("Active", "Successful"), answer(204, "")]);
+        let kind = FunctionKind::new(&replay.clients());
+        assert_eq!(kind.create(target("f", &declared()), &tags).await.unwrap()["arn"], ARN);
+
+        let replay = Replay::new([exists(), there(json!({ "lake:lineage": "two" }))]);
+        let error = FunctionKind::new(&replay.clients()).create(target("f", &declared()), &tags).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::AlreadyExists);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     provider::{
-        Kind, Observed, ProviderError, Tags, Target,
+        ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
             error::{OrNone, failed, parent_not_yet},
@@ -66,8 +66,15 @@ impl Kind for PermissionKind {
             .principal(inputs.principal.known())
             .source_arn(inputs.source_arn.known())
             .source_account(inputs.source_account.known());
-        call.send().await.map_err(failed("lambda:AddPermission")).map_err(parent_not_yet)?;
-        Ok(Fields::new())
+        match call.send().await.map_err(failed("lambda:AddPermission")).map_err(parent_not_yet) {
+            Ok(_) => Ok(Fields::new()),
+            // An earlier try of this call, whose answer was lost, may have made it.
+            Err(error) if error.kind == ErrorKind::AlreadyExists => match self.observe(target).await? {
+                Some(there) if there.inputs == *target.inputs => Ok(Fields::new()),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// A statement cannot be changed.

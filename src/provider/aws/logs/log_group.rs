@@ -9,7 +9,7 @@ use crate::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
-            error::{OrNone, failed, incomplete, parent_not_yet},
+            error::{OrNone, failed, incomplete, parent_not_yet, taken_up},
             fields::{fields, inputs},
         },
     },
@@ -70,6 +70,17 @@ impl LogGroupKind {
         };
         Ok(outputs(name, &self.find(name).await?.ok_or_else(not_yet)?.arn))
     }
+
+    async fn make(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+        let inputs: LogGroup = inputs(target)?;
+        let call = self.logs.create_log_group().log_group_name(target.identity);
+        let call = call.set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed("logs:CreateLogGroup"))?;
+        if *inputs.retention_days.known() != FOREVER_DAYS {
+            self.put_retention(target.identity, *inputs.retention_days.known()).await.map_err(parent_not_yet)?;
+        }
+        self.outputs(target.identity).await
+    }
 }
 
 #[async_trait]
@@ -90,14 +101,7 @@ impl Kind for LogGroupKind {
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
-        let inputs: LogGroup = inputs(target)?;
-        let call = self.logs.create_log_group().log_group_name(target.identity);
-        let call = call.set_tags(Some(tags.clone().into_iter().collect()));
-        call.send().await.map_err(failed("logs:CreateLogGroup"))?;
-        if *inputs.retention_days.known() != FOREVER_DAYS {
-            self.put_retention(target.identity, *inputs.retention_days.known()).await.map_err(parent_not_yet)?;
-        }
-        self.outputs(target.identity).await
+        taken_up(self, target, tags, self.make(target, tags).await).await
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {

@@ -14,7 +14,7 @@ use crate::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
-            error::{OrNone, classify, failed, unbuildable},
+            error::{OrNone, classify, failed, taken_up, unbuildable},
             fields::{fields, has_all},
             partition,
         },
@@ -101,6 +101,21 @@ impl BucketKind {
             )),
         }
     }
+
+    async fn make(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+        const OPERATION: &str = "s3:CreateBucket";
+        let constraint =
+            (self.region != REGION_WITHOUT_CONSTRAINT).then(|| BucketLocationConstraint::from(self.region.as_str()));
+        let configuration = CreateBucketConfiguration::builder()
+            .set_location_constraint(constraint)
+            .set_tags(Some(tag_set(OPERATION, tags)?))
+            .build();
+        let call = self.s3.create_bucket().bucket(target.identity).create_bucket_configuration(configuration);
+        call.send().await.map_err(failed(OPERATION))?;
+        // Servers that speak an older S3 take no tags there and say nothing.
+        self.ensure_tags(target.identity, tags).await?;
+        Ok(self.outputs(target.identity))
+    }
 }
 
 #[async_trait]
@@ -119,18 +134,7 @@ impl Kind for BucketKind {
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
-        const OPERATION: &str = "s3:CreateBucket";
-        let constraint =
-            (self.region != REGION_WITHOUT_CONSTRAINT).then(|| BucketLocationConstraint::from(self.region.as_str()));
-        let configuration = CreateBucketConfiguration::builder()
-            .set_location_constraint(constraint)
-            .set_tags(Some(tag_set(OPERATION, tags)?))
-            .build();
-        let call = self.s3.create_bucket().bucket(target.identity).create_bucket_configuration(configuration);
-        call.send().await.map_err(failed(OPERATION))?;
-        // Servers that speak an older S3 take no tags there and say nothing.
-        self.ensure_tags(target.identity, tags).await?;
-        Ok(self.outputs(target.identity))
+        taken_up(self, target, tags, self.make(target, tags).await).await
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
