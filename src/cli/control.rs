@@ -1,13 +1,18 @@
 //! What `plan`, `apply` and `destroy` have in common: configuration, cloud, packages, program, state, plan.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
 
 use crate::{
     config::{Config, OnDestroy, Stack, Target},
-    dataset::Manifest,
-    package::{self, Architecture, Storage},
+    files,
+    package::{self, Storage},
     plan::{self, Plan},
-    program,
+    program::{self, FunctionPackage, FunctionSize, ManifestObject},
     provider::{
         Provider,
         aws::{self, Assets},
@@ -109,20 +114,29 @@ fn declared(
     };
     let cache = context.state_folder().join("packages");
     let zip = package::function_zip(&bootstrap, &cache, storage)?;
-    let manifest = Manifest::new(config.datasets.clone());
-    let manifest_file = package::manifest_file(&manifest, &cache)?;
-    let inputs = program_inputs(config, stack, connection, &zip.sha256, zip.architecture, &manifest);
-    let assets = [(zip.sha256, zip.path), (manifest.hash(), manifest_file)].into_iter().collect();
-    Ok((program::program(&inputs), assets))
+    let (manifest, manifest_path) = manifest(config, &cache)?;
+    let assets = [(zip.sha256.clone(), zip.path), (manifest.sha256.clone(), manifest_path)].into_iter().collect();
+    let package = FunctionPackage { sha256: zip.sha256, architecture: zip.architecture.to_string() };
+    Ok((program::program(&inputs(config, stack, connection, package, manifest)), assets))
 }
 
-fn program_inputs(
+/// The datasets as the functions read them, in a file to be uploaded.
+fn manifest(config: &Config, cache: &Path) -> Result<(ManifestObject, PathBuf), CliError> {
+    let (key, bytes) = package::manifest(&config.datasets);
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let path = cache.join(format!("{sha256}.json"));
+    if !path.exists() {
+        files::write_durably(&path, &bytes)?;
+    }
+    Ok((ManifestObject { key, sha256 }, path))
+}
+
+fn inputs(
     config: &Config,
     stack: &Stack,
     connection: &Connection,
-    package_sha256: &str,
-    architecture: Architecture,
-    manifest: &Manifest,
+    package: FunctionPackage,
+    manifest: ManifestObject,
 ) -> program::Inputs {
     program::Inputs {
         lake: config.lake.name.clone(),
@@ -130,10 +144,25 @@ fn program_inputs(
         region: connection.region.clone(),
         account_id: connection.account_id.clone(),
         partition: connection.partition.clone(),
-        retain: stack.on_destroy == OnDestroy::Retain,
+        on_destroy_retain: stack.on_destroy == OnDestroy::Retain,
         datasets: config.datasets.clone(),
-        package_sha256: package_sha256.to_owned(),
-        architecture: architecture.aws_name().to_owned(),
-        manifest_sha256: manifest.hash(),
+        package,
+        manifest,
+        intake: FunctionSize::INTAKE,
+        convert: FunctionSize::CONVERT,
     }
+}
+
+/// The program without a cloud to ask and a package to hash: its resources and edges are the same.
+pub fn program_offline(config: &Config, stack: &Stack) -> Program {
+    let nowhere = Connection {
+        sdk: aws_config::SdkConfig::builder().build(),
+        account_id: "000000000000".to_owned(),
+        partition: "aws".to_owned(),
+        region: stack.region.clone(),
+    };
+    let package = FunctionPackage { sha256: String::new(), architecture: String::new() };
+    let (key, _) = package::manifest(&config.datasets);
+    let manifest = ManifestObject { key, sha256: String::new() };
+    program::program(&inputs(config, stack, &nowhere, package, manifest))
 }

@@ -100,6 +100,7 @@ not_config!(
     std::io::Error,
     serde_json::Error,
     crate::apply::StepError,
+    crate::package::PackageError,
     crate::plan::PlanError,
     crate::provider::ProviderError,
     crate::refresh::RefreshError,

@@ -38,7 +38,7 @@ enum Format {
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
-    let program = program_offline(context, &config, stack)?;
+    let program = program_offline(&config, stack);
     program.check().map_err(|error| CliError::failed(format!("BUG: {error}")))?;
     let snapshot = context.store().load()?;
     match args.format {

@@ -15,7 +15,8 @@ async fn a_lake_is_planned_applied_left_alone_and_destroyed_without_a_trace() {
     let done = events.last().unwrap();
     assert_eq!(done["steps"].as_u64(), Some(planned));
     let raw = done["outputs"]["raw_bucket"].as_str().unwrap();
-    let names: Vec<&str> = plan["changes"].as_array().unwrap().iter().filter_map(|it| it["identity"].as_str()).collect();
+    let names: Vec<&str> =
+        plan["changes"].as_array().unwrap().iter().filter_map(|it| it["identity"].as_str()).collect();
     assert!(names.contains(&raw), "the planned names are the names that were made");
     assert!(project.listings().await.iter().any(|it| it == &format!("bucket {raw}")));
 
@@ -152,6 +153,6 @@ fn graph_shows_every_resource_as_tree_and_as_json_without_a_cloud() {
     let graph = project.lake(&["graph", "--format", "json"]).document();
     let edges = graph["edges"].as_array().unwrap();
     let edge = |from: &str, to: &str| edges.iter().any(|edge| edge["from"] == from && edge["to"] == to);
-    assert!(edge("aws:s3:BucketNotification/raw", "aws:lambda:Permission/intake_s3"), "{graph}");
+    assert!(edge("aws:s3:BucketNotification/raw", "aws:lambda:Permission/intake"), "{graph}");
     assert!(!project.path().join("state/cloud").exists(), "no cloud was started");
 }

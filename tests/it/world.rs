@@ -41,7 +41,10 @@ impl Ran {
     /// The JSON documents on stdout, of a command that must have worked.
     #[track_caller]
     pub fn documents(self) -> Vec<Value> {
-        self.ok().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+        self.ok()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .collect()
     }
 
     /// The last JSON document on stdout.
@@ -154,13 +157,17 @@ impl Project {
         let buckets = self.s3().await.list_buckets().send().await.unwrap();
         found.extend(buckets.buckets().iter().filter_map(|bucket| bucket.name()).map(|name| format!("bucket {name}")));
         let functions = aws_sdk_lambda::Client::new(&sdk).list_functions().send().await.unwrap();
-        found.extend(functions.functions().iter().filter_map(|it| it.function_name()).map(|name| format!("function {name}")));
+        found.extend(
+            functions.functions().iter().filter_map(|it| it.function_name()).map(|name| format!("function {name}")),
+        );
         let roles = aws_sdk_iam::Client::new(&sdk).list_roles().send().await.unwrap();
         found.extend(roles.roles().iter().map(|role| format!("role {}", role.role_name())));
         let databases = aws_sdk_glue::Client::new(&sdk).get_databases().send().await.unwrap();
         found.extend(databases.database_list().iter().map(|database| format!("database {}", database.name())));
         let groups = aws_sdk_cloudwatchlogs::Client::new(&sdk).describe_log_groups().send().await.unwrap();
-        found.extend(groups.log_groups().iter().filter_map(|it| it.log_group_name()).map(|name| format!("log group {name}")));
+        found.extend(
+            groups.log_groups().iter().filter_map(|it| it.log_group_name()).map(|name| format!("log group {name}")),
+        );
         found
     }
 }
