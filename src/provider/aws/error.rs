@@ -112,7 +112,7 @@ const NOT_YET: &[(Option<&str>, &str)] = &[
 
 /// The engine's error for what a call of `operation` (`s3:CreateBucket`) met. Its message bears the service's code,
 /// message and request id, and never what was signed.
-pub(super) fn classify<E>(operation: &str, error: SdkError<E, HttpResponse>) -> ProviderError
+pub fn classify<E>(operation: &str, error: SdkError<E, HttpResponse>) -> ProviderError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {

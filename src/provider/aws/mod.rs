@@ -19,6 +19,8 @@ use std::{
 
 use aws_config::SdkConfig;
 
+pub use error::classify;
+
 use super::{Kind, Provider};
 
 /// The files that a program deploys (function packages, manifests), by the SHA-256 of their content in hex.
