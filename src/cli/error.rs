@@ -104,6 +104,7 @@ not_config!(
     crate::apply::StepError,
     crate::executor::Error,
     crate::pipeline::ports::CloudError,
+    crate::package::PackageError,
     crate::plan::PlanError,
     crate::provider::ProviderError,
     crate::refresh::RefreshError,

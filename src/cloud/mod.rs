@@ -5,7 +5,22 @@
 //! through the crate `s3s`, every other service is a [`service::Service`]. What a service keeps is in [`store`]:
 //! an acknowledged write is on disk. The rest of lake knows this room by its endpoint URL alone.
 
+pub mod authorise;
+pub mod credentials;
 pub mod delivery;
 pub mod error;
+pub mod gateway;
+pub mod glue;
+pub mod iam;
+pub mod json;
+pub mod query;
+pub mod s3;
+pub mod server;
+pub mod lambda;
+pub mod logs;
 pub mod service;
 pub mod store;
+pub mod sts;
+
+#[cfg(test)]
+mod clients;

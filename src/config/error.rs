@@ -9,7 +9,7 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 /// As a miette diagnostic it shows the first problem with its line, and the others as related diagnostics.
 #[derive(Clone)]
 pub struct ConfigError {
-    first: Problem,
+    first: Box<Problem>,
     others: Vec<Problem>,
 }
 
@@ -24,7 +24,7 @@ impl ConfigError {
             source: None,
             cause: None,
         };
-        ConfigError { first, others: Vec::new() }
+        ConfigError { first: Box::new(first), others: Vec::new() }
     }
 
     /// The same with what the operating system answered.
@@ -35,7 +35,7 @@ impl ConfigError {
 
     /// Every problem, in file order.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&*self.first).chain(&self.others)
     }
 }
 
@@ -226,7 +226,7 @@ impl Problems {
             cause: None,
         });
         match (problems.next(), value) {
-            (Some(first), _) => Err(ConfigError { first, others: problems.collect() }),
+            (Some(first), _) => Err(ConfigError { first: Box::new(first), others: problems.collect() }),
             (None, Some(value)) => Ok(value),
             (None, None) => unreachable!("BUG: a section was given up without naming a problem"),
         }

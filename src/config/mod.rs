@@ -178,10 +178,10 @@ fn lake(file: &Section<'_>, problems: &mut Problems) -> Option<LakeRead> {
         let verdict = rules::lake_name(name.value);
         section.accept("name", name, verdict, problems)
     });
-    let region = section.string("region", problems).and_then(|region| {
+    let region = section.string("region", problems).map(|region| {
         let verdict = rules::region(region.value);
         // A refused region still counts as one, lest every stack on AWS be told that it has none.
-        Some(section.accept("region", region, verdict, problems).unwrap_or_default())
+        section.accept("region", region, verdict, problems).unwrap_or_default()
     });
     let mut alerts: Vec<String> = Vec::new();
     for address in section.strings("alerts", problems).unwrap_or_default() {

@@ -7,7 +7,7 @@
 pub const LAKE_NAME_MAX: usize = 20;
 /// Longest stack name; see [`LAKE_NAME_MAX`].
 pub const STACK_NAME_MAX: usize = 15;
-/// Longest dataset name: Athena reads longer ones, other engines of the Glue catalog do not.
+/// Longest dataset name; it stands in object keys, table names and log lines.
 pub const DATASET_NAME_MAX: usize = 63;
 /// Longest column name in the Glue Data Catalog
 /// (<https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html>).

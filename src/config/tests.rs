@@ -123,6 +123,26 @@ fn every_option_is_read() {
 }
 
 #[test]
+fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
+    let text = include_str!("../../examples/flights/lake.toml");
+    let config = parse(text).unwrap();
+    assert_eq!(config.datasets, [Dataset::new("flights", "flights/")]);
+    assert_eq!(config.stacks.keys().collect::<Vec<_>>(), ["local"]);
+
+    let is_option = |line: &str| line.starts_with('[') || line.split_once(" =").is_some_and(|(key, _)| !key.is_empty());
+    let uncommented: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_option(rest)).unwrap_or(line)).collect();
+    let config = parse(&uncommented.join("\n")).unwrap();
+    assert!(config.stack("prod").is_ok());
+    let data = include_str!("../../examples/flights/data/flights-2013-01.csv");
+    let columns: Vec<&str> = data.lines().next().unwrap().split(',').collect();
+    let contract: Vec<&str> =
+        config.datasets[0].schema.as_ref().unwrap().iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(contract, columns);
+    assert_eq!(config.datasets[0].parquet, ParquetOptions::default());
+}
+
+#[test]
 fn a_lake_of_one_line_has_the_local_stack_on_the_embedded_cloud() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.stack("local").unwrap(), &Stack::embedded("local", DEFAULT_REGION));
@@ -344,8 +364,8 @@ fn stacks_need_sound_values() {
 fn datasets_need_sound_values() {
     let text = format!(
         "{MINIMAL}[dataset._lake]\nsource = \"a/\"\n[dataset.b]\n[dataset.c]\nsource = \"/c/\"\n\
-         compression = \"zstd\"\ndelimiter = \";\"\n[dataset.d]\nsource = \"d/\"\ncsv = 1\n[dataset.d.parquet]\ncompression = \"ZSTD\"\n\
-         row_group_bytes = 10\n"
+         compression = \"zstd\"\ndelimiter = \";\"\n[dataset.d]\nsource = \"d/\"\ncsv = 1\n[dataset.d.parquet]\n\
+         compression = \"ZSTD\"\nrow_group_bytes = 10\n"
     );
     assert_snapshot!(problems(&text), @r#"
     lake.toml:3: "_lake" cannot be the name of a dataset
@@ -432,7 +452,8 @@ fn contracts_have_lower_case_columns_of_known_types() {
 fn secrets_in_the_file_are_never_repeated() {
     let text = format!(
         "{MINIMAL}[stack.prod]\ncloud = \"aws\"\nregion = \"eu-west-1\"\n\
-         endpoint_url = \"http://me:hunter2@localhost\"\naws_secret_access_key = \"hunter2\"\n[stack.local]\nendpoint_url = \"http://me:hunter2@localhost\"\n"
+         endpoint_url = \"http://me:hunter2@localhost\"\naws_secret_access_key = \"hunter2\"\n[stack.local]\n\
+         endpoint_url = \"http://me:hunter2@localhost\"\n"
     );
     let (shown, error) = (report(&text), parse(&text).unwrap_err());
     assert!(!format!("{shown}{error}{error:?}").contains("hunter2"), "{shown}");
