@@ -9,8 +9,10 @@ mod context;
 mod control;
 mod convert;
 mod demo;
+mod deployed;
 mod destroy;
 mod error;
+mod follow;
 mod graph;
 mod logs;
 mod new;
@@ -18,16 +20,21 @@ mod outputs;
 mod plan;
 mod progress;
 mod put;
+mod ranged;
 mod refresh;
 mod render;
 mod retry;
+mod rows;
 mod runs;
 mod show;
 mod state;
 mod status;
+mod table;
+mod transfer;
 
 use std::process::ExitCode;
 
+use aws_smithy_types::error::display::DisplayErrorContext;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use console::Console;
@@ -110,6 +117,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     // A closed pipe (`lake --help | head -1`) is no reason to fail.
     let _ = error.print();
     if done { EXIT_DONE.into() } else { EXIT_USAGE.into() }
+}
+
+/// A call of a service that failed, with all its causes.
+fn service_error(operation: &str, target: &str, error: impl std::error::Error) -> CliError {
+    CliError::failed(format!("{operation} {target}: {}", DisplayErrorContext(error)))
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {
