@@ -106,6 +106,12 @@ impl Queue {
         Ok(event.request_id)
     }
 
+    /// Events that are not done.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.store.read(|tx| EVENTS.scan(tx, "", None, usize::MAX)).unwrap().len()
+    }
+
     /// Tells the dispatcher to look.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
