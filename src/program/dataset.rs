@@ -24,9 +24,9 @@ pub(super) fn processed_objects(dataset: &Dataset, buckets: &Buckets) -> Value {
     inside(&buckets.processed.arn(), &format!("/{}/*", dataset.name))
 }
 
-/// Its table.
-pub(super) fn table(dataset: &Dataset, catalog: &Catalog) -> Value {
-    let (prefix, table) = (catalog.arn("table/"), format!("/{}", dataset.name));
+/// The table called `name`.
+pub(super) fn table(name: &str, catalog: &Catalog) -> Value {
+    let (prefix, table) = (catalog.arn("table/"), format!("/{name}"));
     concat([prefix.as_str().into(), (&catalog.database.name()).into(), table.as_str().into()]).to_value()
 }
 

@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{FunctionSize, Inputs, MANIFEST_PREFIX, PACKAGE_PREFIX, dataset, policy};
-use crate::resource::{
-    Handle, Input, Program,
-    aws::{
-        glue::Database,
-        iam::{Role, RolePolicy},
-        lambda::{EventInvokeConfig, Function, Permission},
-        logs::LogGroup,
-        s3::{Bucket, BucketEncryption, BucketNotification, BucketPublicAccessBlock, BucketVersioning, Object},
+use crate::{
+    dataset::Dataset,
+    resource::{
+        Handle, Input, Program,
+        aws::{
+            glue::Database,
+            iam::{Role, RolePolicy},
+            lambda::{EventInvokeConfig, Function, Permission},
+            logs::LogGroup,
+            s3::{Bucket, BucketEncryption, BucketNotification, BucketPublicAccessBlock, BucketVersioning, Object},
+        },
+        concat,
     },
-    concat,
 };
 
 /// Days that log events are kept.
@@ -29,6 +32,17 @@ const EVENT_AGE_MAX_SECONDS: u32 = 21_600;
 
 /// The ledger's prefix in the processed bucket.
 const LEDGER_PREFIX: &str = "_lake/";
+
+/// Characters that a role's inline policies may have together
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
+pub(super) const ROLE_POLICIES_CHARS_MAX: usize = 10_240;
+
+/// Characters of convert's policy without its datasets, at most.
+const LAKE_POLICY_CHARS: usize = 1_800;
+
+/// Characters that a dataset adds to convert's policy besides its name and prefix, at most: the ARNs of its place in
+/// both buckets and of its table.
+const DATASET_POLICY_CHARS: usize = 280;
 
 /// The lake's buckets.
 pub(super) struct Buckets {
@@ -152,11 +166,8 @@ fn package_key(inputs: &Inputs) -> String {
 }
 
 fn convert(program: &mut Program, inputs: &Inputs, buckets: &Buckets, catalog: &Catalog, code: &Code) -> Deployed {
-    let datasets = &inputs.datasets;
-    let raw = datasets.iter().map(|dataset| dataset::raw_objects(dataset, buckets));
-    let processed = datasets.iter().map(|dataset| dataset::processed_objects(dataset, buckets));
+    let (raw, processed, tables) = reach(inputs, buckets, catalog);
     let ledger = policy::inside(&buckets.processed.arn(), &format!("/{LEDGER_PREFIX}*"));
-    let tables = datasets.iter().map(|dataset| dataset::table(dataset, catalog));
     let catalog_arns = [catalog.arn("catalog").into(), catalog.database.arn().to_value()];
     let mut rights = vec![
         // Without it S3 answers 403 for a key that is not there. It cannot be narrowed to a prefix: what S3 asks
@@ -165,7 +176,7 @@ fn convert(program: &mut Program, inputs: &Inputs, buckets: &Buckets, catalog: &
         policy::allow(
             "Write",
             &["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-            [ledger].into_iter().chain(processed),
+            processed.into_iter().chain([ledger]),
         ),
         policy::allow(
             "Catalog",
@@ -174,7 +185,7 @@ fn convert(program: &mut Program, inputs: &Inputs, buckets: &Buckets, catalog: &
         ),
     ];
     // A statement without a resource is no statement.
-    if !datasets.is_empty() {
+    if !inputs.datasets.is_empty() {
         rights.push(policy::allow("Read", &["s3:GetObject"], raw));
     }
     let face = Face {
@@ -185,6 +196,27 @@ fn convert(program: &mut Program, inputs: &Inputs, buckets: &Buckets, catalog: &
         environment: Vec::new(),
     };
     deploy(program, inputs, buckets, catalog, code, face)
+}
+
+/// What convert may read, what it may write, and its tables: each dataset's own, while they fit a role; else all that
+/// the lake has, whose buckets and database hold nothing of others.
+fn reach(inputs: &Inputs, buckets: &Buckets, catalog: &Catalog) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    let datasets = &inputs.datasets;
+    if fit_a_role(datasets) {
+        return (
+            datasets.iter().map(|dataset| dataset::raw_objects(dataset, buckets)).collect(),
+            datasets.iter().map(|dataset| dataset::processed_objects(dataset, buckets)).collect(),
+            datasets.iter().map(|dataset| dataset::table(&dataset.name, catalog)).collect(),
+        );
+    }
+    let all = |bucket: &Handle<Bucket>| vec![policy::inside(&bucket.arn(), "/*")];
+    (all(&buckets.raw), all(&buckets.processed), vec![dataset::table("*", catalog)])
+}
+
+/// Whether a policy that names every dataset is short enough. References count as the longest that they stand for.
+fn fit_a_role(datasets: &[Dataset]) -> bool {
+    let chars = |dataset: &Dataset| DATASET_POLICY_CHARS + dataset.source.len() + 2 * dataset.name.len();
+    LAKE_POLICY_CHARS + datasets.iter().map(chars).sum::<usize>() <= ROLE_POLICIES_CHARS_MAX
 }
 
 fn intake(

@@ -116,9 +116,9 @@ fn convert_may_read_its_sources_and_write_its_outputs_its_ledger_and_its_tables(
         <Bucket raw arn>
         <Bucket processed arn>
     s3:GetObject s3:PutObject s3:DeleteObject s3:AbortMultipartUpload
-        <Bucket processed arn>/_lake/*
         <Bucket processed arn>/flights/*
         <Bucket processed arn>/airlines/*
+        <Bucket processed arn>/_lake/*
     glue:GetTable glue:CreateTable glue:UpdateTable
         arn:aws:glue:eu-west-1:123456789012:catalog
         <Database lake arn>
@@ -145,6 +145,39 @@ fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
         }
     }
     assert_eq!(statements, 10);
+}
+
+#[test]
+fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
+    use crate::resource::physical_name;
+    let (lake, stack) = ("a-lake-of-20-letters", "15-letter-stack");
+    let partition = "aws-us-gov";
+    let mut exact = 0;
+    for count in 1..100 {
+        let dataset = |number| Dataset::new(format!("dataset_{number}"), format!("a/source/{number}/"));
+        let inputs = Inputs {
+            lake: lake.into(),
+            stack: stack.into(),
+            region: "ap-southeast-3".into(),
+            partition: partition.into(),
+            datasets: (0..count).map(dataset).collect(),
+            ..inputs()
+        };
+        let program = program(&inputs);
+        let document = resolve(&declared(&program, "aws:iam:RolePolicy", "convert").inputs["document"], &|reference| {
+            let schema = crate::resource::aws::schema(&reference.address.kind)?;
+            let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
+            let arn = match reference.address.kind.as_str() {
+                "aws:s3:Bucket" => format!("arn:{partition}:s3:::{name}"),
+                "aws:logs:LogGroup" => format!("arn:{partition}:logs:ap-southeast-3:123456789012:log-group:{name}"),
+                _ => format!("arn:{partition}:glue:ap-southeast-3:123456789012:database/{name}"),
+            };
+            Some(Value::String(if reference.output == "arn" { arn } else { name }))
+        });
+        assert!(document.to_string().len() <= lake::ROLE_POLICIES_CHARS_MAX, "{count}: {document}");
+        exact += u32::from(document.to_string().contains("/a/source/0/*"));
+    }
+    assert!((20..99).contains(&exact), "the policy names every dataset of up to {exact}");
 }
 
 #[test]

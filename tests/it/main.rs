@@ -3,5 +3,8 @@
 
 mod config;
 mod control;
+mod peers;
+mod pipeline;
+mod python;
 mod tidy;
 mod world;

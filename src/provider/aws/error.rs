@@ -329,4 +329,20 @@ mod tests {
         assert_eq!(kind, ErrorKind::Denied);
         assert!(!message.contains("TOPSECRET"), "{message}");
     }
+
+    #[tokio::test]
+    async fn no_answer_is_unreachable_and_no_credentials_are_denied() {
+        use crate::provider::aws::{Clients, replay::Replay};
+        let config = Replay::new([]).config();
+        let error = Clients::new(&config).iam.get_user().send().await.unwrap_err();
+        let error = classify("iam:GetUser", error);
+        assert_eq!(error.kind, ErrorKind::Unreachable);
+        assert!(error.message.contains("no answer is left"), "the cause is told: {error}");
+
+        let mut without = config.into_builder();
+        without.set_credentials_provider(None);
+        let error = Clients::new(&without.build()).iam.get_user().send().await.unwrap_err();
+        let error = classify("iam:GetUser", error);
+        assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    }
 }

@@ -196,7 +196,7 @@ mod tests {
         let replay = Replay::new([answer(200, ""), s3_error(404, "NoSuchTagSet"), answer(204, "")]);
         let kind = BucketKind::new(&replay.clients());
         kind.create(target("b", &Fields::new()), &tags()).await.unwrap();
-        assert!(replay.asked()[2].starts_with("PUT /b?tagging"), "{:#?}", replay.asked());
+        assert!(replay.asked()[2].starts_with("PUT /b/?tagging"), "{:#?}", replay.asked());
     }
 
     #[tokio::test]
