@@ -12,6 +12,8 @@ use super::{context::Global, error::CliError};
 #[derive(Debug, Clone)]
 pub struct Console {
     json: bool,
+    /// JSON documents are left to somebody else.
+    silent: bool,
     quiet: bool,
     color: bool,
     /// Progress may redraw lines.
@@ -40,10 +42,17 @@ impl Console {
         let plain = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Console {
             json: global.json,
+            silent: false,
             quiet: global.quiet,
             color: people && !plain,
             interactive: std::io::stderr().is_terminal() && !global.json && !global.quiet,
         }
+    }
+
+    /// The console of a command within another: what it says is for people only, and where stdout is for machines,
+    /// nothing is said.
+    pub fn without_documents(&self) -> Self {
+        Console { silent: self.json, ..self.clone() }
     }
 
     /// Whether stdout is for machines.
@@ -63,6 +72,9 @@ impl Console {
 
     /// A line of the result for people. A reader that has gone away is no error.
     pub fn say(&self, line: impl std::fmt::Display) {
+        if self.silent {
+            return;
+        }
         let _ = if self.json {
             writeln!(std::io::stderr(), "{line}")
         } else {
@@ -84,7 +96,7 @@ impl Console {
 
     /// One JSON document on a line of stdout, when the user asked for JSON.
     pub fn json(&self, value: &impl Serialize) -> Result<(), CliError> {
-        if self.json {
+        if self.json && !self.silent {
             let text = serde_json::to_string(value)?;
             let _ = writeln!(std::io::stdout(), "{text}");
         }

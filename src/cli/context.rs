@@ -58,6 +58,12 @@ impl Context {
         Context { console: self.console.clone(), parallel: self.parallel, global }
     }
 
+    /// The same surroundings for a command that is a part of another, which alone writes JSON.
+    pub fn within_another(mut self) -> Self {
+        self.console = self.console.without_documents();
+        self
+    }
+
     /// The project's folder.
     pub fn folder(&self) -> &Path {
         &self.global.directory

@@ -115,6 +115,9 @@ fn job(args: Args, context: &Context) -> Result<Job, CliError> {
         if real.is_dir() {
             return Err(CliError::usage(format!("{} is a folder", input.display())).hint("name the files in it, such as DIR/*.csv"));
         }
+        if !real.is_file() {
+            return Err(CliError::usage(format!("{} cannot be read twice", input.display())).hint("write it to a file first"));
+        }
         if outputs.iter().flatten().any(|output| *output == real) {
             return Err(CliError::usage(format!("{} would be overwritten while it is read", input.display())));
         }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
-    dataset::Dataset,
-    pipeline::aws::AwsCloud,
+    dataset::{Dataset, Manifest},
+    pipeline::aws::{Aws, Names},
     resource::Address,
     state::{Snapshot, store::Store},
 };
@@ -72,8 +72,23 @@ impl Deployed {
     }
 
     /// The ledger, and the functions that work on it.
-    pub fn pipeline(&self) -> Result<AwsCloud, CliError> {
-        todo_pipeline(self)
+    pub fn pipeline(&self) -> Result<Aws, CliError> {
+        let names = Names {
+            lake: self.snapshot.lake.clone(),
+            stack: self.snapshot.stack.clone(),
+            raw_bucket: self.raw_bucket.clone(),
+            processed_bucket: self.processed_bucket.clone(),
+            database: self.database.clone(),
+            convert_function: output(&self.snapshot, "convert_function")?,
+        };
+        Ok(Aws::new(&self.connection.sdk, names))
+    }
+
+    /// Whether the datasets are deployed as lake.toml says now.
+    pub fn is_current(&self) -> bool {
+        let key = Manifest::new(self.config.datasets.clone()).object_key();
+        let manifest = self.snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"));
+        manifest.is_none_or(|manifest| manifest.inputs.get("key").and_then(Value::as_str) == Some(&key))
     }
 }
 

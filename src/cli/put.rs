@@ -77,7 +77,7 @@ pub struct Placed {
 
 impl Placed {
     /// Why the command as a whole fails for this file; `None` when all went well.
-    fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<String> {
         let failure = match (&self.error, &self.result) {
             (Some(error), _) => error.clone(),
             (None, Some(result)) => result.failure()?,
@@ -112,6 +112,9 @@ pub async fn put(args: &Args, context: &Context) -> Result<Vec<Placed>, CliError
     let deployed = Deployed::open(context).await?;
     let dataset = deployed.dataset(&args.dataset)?;
     let files = named(dataset, &args.files)?;
+    if !deployed.is_current() {
+        context.console.warn("lake.toml has changed since it was applied: files are converted as it was; `lake apply`");
+    }
     let display = Display::new(&context.console, files.keys());
     let putting = stream::iter(files)
         .map(|(key, (file, bytes))| put_one(args, &deployed, dataset, &display, (key, file, bytes)))

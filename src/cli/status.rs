@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     dataset::Dataset,
     pipeline::{
-        ports::{CloudError, Objects},
+        ports::CloudError,
         view::{self, Page},
     },
 };

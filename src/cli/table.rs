@@ -88,11 +88,11 @@ impl Table {
         };
         self.rows.iter_mut().flatten().for_each(Cell::cut);
         let mut used = 0;
-        let fitting = self.widths().iter().take_while(|column| {
-            used += **column + GAP;
+        let fits = |column: &usize| {
+            used += column + GAP;
             used <= width + GAP
-        });
-        let count = fitting.count().max(1);
+        };
+        let count = self.widths().into_iter().take_while(fits).count().max(1);
         let left_out = self.headers.split_off(count.min(self.headers.len()));
         self.rows.iter_mut().for_each(|row| row.truncate(count));
         self.say(console);
