@@ -1,1 +1,3 @@
+//! Which face of lake: the CLI, or the Lambda bootstrap when a Runtime API is there.
+
 fn main() {}

@@ -1,1 +1,11 @@
-//! See lib.rs.
+//! The embedded AWS: the slice of AWS that a lake needs, spoken over AWS's own wire protocols on one loopback
+//! port, with its data in a folder.
+//!
+//! `gateway` takes a request, checks its signature and tells the service from the signature's scope; `s3/` goes
+//! through the crate `s3s`, every other service is a [`service::Service`]. What a service keeps is in [`store`]:
+//! an acknowledged write is on disk. The rest of lake knows this room by its endpoint URL alone.
+
+pub mod delivery;
+pub mod error;
+pub mod service;
+pub mod store;

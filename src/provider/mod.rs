@@ -1,1 +1,81 @@
-//! See lib.rs.
+//! How each kind of resource is observed, created, updated and deleted: one file a kind under `aws/`.
+
+pub mod aws;
+mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+
+pub use error::{ErrorKind, ProviderError};
+
+use crate::resource::{Fields, Schema};
+
+/// What a kind is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// What the cloud knows it by: the physical name, or the naming inputs joined by `/`.
+    pub identity: &'a str,
+    /// Its inputs, resolved: the recorded ones for what is there, the planned ones for what is to be.
+    pub inputs: &'a Fields,
+}
+
+/// What the cloud has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Inputs as the cloud has them, in the declared shape; a field that the cloud does not tell is absent.
+    pub inputs: Fields,
+    /// Outputs.
+    pub outputs: Fields,
+    /// Its tags, for kinds that are owned by tags; empty for the others.
+    pub tags: Tags,
+}
+
+/// Tags of a resource, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The lifecycle of a kind of resource. One flow serves it: observe → ensure. AlreadyExists and NotFound are normal
+/// answers.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    /// What the planner knows of the kind.
+    fn schema(&self) -> &'static Schema;
+
+    /// What is there under the identity; `None` when nothing is. A part that is at its service's default (no
+    /// versioning, an empty notification document) counts as nothing. Reads only.
+    async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError>;
+
+    /// Makes it, with `tags` set in the creating call where that takes tags. Returns its outputs once it is usable.
+    async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError>;
+
+    /// Brings what is there (`prior` inputs) to the target's inputs and `tags`. Returns its outputs.
+    async fn update(&self, target: Target<'_>, prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError>;
+
+    /// Removes it with all it holds. That it is gone already is success.
+    async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError>;
+}
+
+/// The kinds a provider offers, by name.
+pub struct Provider {
+    kinds: HashMap<&'static str, Box<dyn Kind>>,
+}
+
+impl Provider {
+    /// A provider of these kinds.
+    pub fn new(kinds: impl IntoIterator<Item = Box<dyn Kind>>) -> Self {
+        Provider { kinds: kinds.into_iter().map(|kind| (kind.schema().kind, kind)).collect() }
+    }
+
+    /// The kind of this name.
+    pub fn kind(&self, name: &str) -> Result<&dyn Kind, ProviderError> {
+        self.kinds.get(name).map(AsRef::as_ref).ok_or_else(|| {
+            ProviderError::new(
+                ErrorKind::Invalid,
+                name,
+                "this version of lake does not know the kind; use the version that created it",
+            )
+        })
+    }
+}

@@ -1,1 +1,21 @@
-//! See lib.rs.
+//! Resources as values: where they are ([`Address`]), what they take ([`Input`]), how they behave ([`Schema`]).
+//! No IO, no async, no clock.
+//!
+//! A resource takes these forms on its way: **declared** (by the program) → **prior** (state, refreshed) →
+//! **planned** (what apply is to do) → **recorded** (in state after the call).
+
+mod address;
+pub mod aws;
+mod declared;
+mod input;
+mod name;
+mod schema;
+
+pub use address::{Address, ParseAddressError};
+pub use declared::{Declared, Handle, Program, ProgramError, Resource};
+pub use input::{Input, Part, Reference, concat, is_unknown, references, resolve};
+pub use name::physical_name;
+pub use schema::{Naming, Ownership, Schema};
+
+/// A resource's inputs or outputs: a JSON object, by field name.
+pub type Fields = serde_json::Map<String, serde_json::Value>;

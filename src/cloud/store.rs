@@ -1,0 +1,325 @@
+//! What the cloud remembers: typed tables in one redb file, and blobs beside it. A write that has returned is on
+//! disk (redb commits with fsync); several tables change together or not at all.
+//!
+//! ```ignore
+//! const FUNCTIONS: Table<Function> = Table::new("lambda.functions");
+//! store.write(|tx| FUNCTIONS.put(tx, "arn", &function))?;
+//! let function = store.read(|tx| FUNCTIONS.get(tx, "arn"))?;
+//! ```
+
+use std::{
+    marker::PhantomData,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Largest page cache of the store, in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why the store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database itself: disk full, damaged, locked by another process.
+    #[error("the cloud's store failed: {0}")]
+    Database(Box<redb::Error>),
+    /// A value that this version cannot read.
+    #[error("table `{table}` holds a value at `{key}` that this version cannot read: {source}")]
+    Value {
+        /// Table's name.
+        table: &'static str,
+        /// Key of the value.
+        key: String,
+        /// What the decoder says.
+        source: serde_json::Error,
+    },
+    /// Files beside the database.
+    #[error("the cloud's files failed at {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                StoreError::Database(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+from_redb!(redb::DatabaseError, redb::TransactionError, TableError, redb::StorageError, redb::CommitError);
+
+/// The cloud's memory. Cheap to clone through its `Arc`.
+pub struct Store {
+    database: Database,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens or creates the store in `folder`. Fails when another process has it open.
+    pub fn open(folder: &Path) -> Result<Arc<Store>, StoreError> {
+        crate::files::create_private_folder(folder)
+            .map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
+        let path = folder.join("store.redb");
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        Ok(Arc::new(Store { database, folder: folder.to_owned() }))
+    }
+
+    /// The folder that holds the store; blobs lie beside it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads from one consistent snapshot.
+    pub fn read<R, E: From<StoreError>>(&self, body: impl FnOnce(&ReadTransaction) -> Result<R, E>) -> Result<R, E> {
+        let tx = self.database.begin_read().map_err(StoreError::from)?;
+        body(&tx)
+    }
+
+    /// Changes several tables together. Returns once the change is on disk; an `Err` from `body` changes nothing.
+    /// Blocks for the fsync: call it through [`Store::commit`] from async code.
+    pub fn write<R, E: From<StoreError>>(&self, body: impl FnOnce(&WriteTransaction) -> Result<R, E>) -> Result<R, E> {
+        let tx = self.database.begin_write().map_err(StoreError::from)?;
+        let result = body(&tx)?;
+        tx.commit().map_err(StoreError::from)?;
+        Ok(result)
+    }
+
+    /// [`Store::write`] on a thread that may block.
+    pub async fn commit<R, E>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&WriteTransaction) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let store = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || store.write(body)).await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
+
+/// A table of values of one type, ordered by key (bytewise).
+pub struct Table<V> {
+    name: &'static str,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Serialize + DeserializeOwned> Table<V> {
+    /// Names a table; it comes into being with its first value.
+    pub const fn new(name: &'static str) -> Self {
+        Table { name, value: PhantomData }
+    }
+
+    fn definition(&self) -> TableDefinition<'static, &'static str, &'static [u8]> {
+        TableDefinition::new(self.name)
+    }
+
+    fn decode(&self, key: &str, bytes: &[u8]) -> Result<V, StoreError> {
+        serde_json::from_slice(bytes).map_err(|source| StoreError::Value {
+            table: self.name,
+            key: key.to_owned(),
+            source,
+        })
+    }
+
+    /// The value at `key`.
+    pub fn get(&self, tx: &impl Transaction, key: &str) -> Result<Option<V>, StoreError> {
+        tx.get_bytes(self.definition(), key, |bytes| self.decode(key, bytes))
+    }
+
+    /// Up to `limit` entries with keys that begin with `prefix`, from the first key after `after` on.
+    pub fn scan(
+        &self,
+        tx: &impl Transaction,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, V)>, StoreError> {
+        let mut found = Vec::new();
+        let from = match after {
+            Some(key) if key >= prefix => Bound::Excluded(key),
+            _ => Bound::Included(prefix),
+        };
+        tx.range_bytes(self.definition(), from, |key, bytes| {
+            if !key.starts_with(prefix) || found.len() == limit {
+                return Ok(false);
+            }
+            found.push((key.to_owned(), self.decode(key, bytes)?));
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Sets the value at `key`.
+    pub fn put(&self, tx: &WriteTransaction, key: &str, value: &V) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(value).map_err(|source| StoreError::Value {
+            table: self.name,
+            key: key.to_owned(),
+            source,
+        })?;
+        tx.open_table(self.definition())?.insert(key, bytes.as_slice())?;
+        Ok(())
+    }
+
+    /// Removes the value at `key`; tells whether there was one.
+    pub fn delete(&self, tx: &WriteTransaction, key: &str) -> Result<bool, StoreError> {
+        Ok(tx.open_table(self.definition())?.remove(key)?.is_some())
+    }
+}
+
+type Definition = TableDefinition<'static, &'static str, &'static [u8]>;
+type Visit<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<bool, StoreError>;
+
+/// What reads have in common in read and write transactions.
+pub trait Transaction {
+    /// Decodes the value at `key`.
+    fn get_bytes<R>(
+        &self,
+        table: Definition,
+        key: &str,
+        decode: impl FnOnce(&[u8]) -> Result<R, StoreError>,
+    ) -> Result<Option<R>, StoreError>;
+
+    /// Visits entries in key order until `visit` says `false`.
+    fn range_bytes(
+        &self,
+        table: Definition,
+        from: Bound<&str>,
+        visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+impl Transaction for ReadTransaction {
+    fn get_bytes<R>(
+        &self,
+        table: Definition,
+        key: &str,
+        decode: impl FnOnce(&[u8]) -> Result<R, StoreError>,
+    ) -> Result<Option<R>, StoreError> {
+        match self.open_table(table) {
+            Ok(table) => table.get(key)?.map(|value| decode(value.value())).transpose(),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn range_bytes(
+        &self,
+        table: Definition,
+        from: Bound<&str>,
+        mut visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        match self.open_table(table) {
+            Ok(table) => walk(&table, from, &mut visit),
+            Err(TableError::TableDoesNotExist(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Transaction for WriteTransaction {
+    fn get_bytes<R>(
+        &self,
+        table: Definition,
+        key: &str,
+        decode: impl FnOnce(&[u8]) -> Result<R, StoreError>,
+    ) -> Result<Option<R>, StoreError> {
+        let table = self.open_table(table)?;
+        let value = table.get(key)?;
+        value.map(|value| decode(value.value())).transpose()
+    }
+
+    fn range_bytes(
+        &self,
+        table: Definition,
+        from: Bound<&str>,
+        mut visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        walk(&self.open_table(table)?, from, &mut visit)
+    }
+}
+
+fn walk(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    from: Bound<&str>,
+    visit: Visit<'_>,
+) -> Result<(), StoreError> {
+    for entry in table.range::<&str>((from, Bound::Unbounded))? {
+        let (key, value) = entry?;
+        if !visit(key.value(), value.value())? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LETTERS: Table<u32> = Table::new("letters");
+
+    fn store() -> (tempfile::TempDir, Arc<Store>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn a_table_that_never_had_a_value_reads_as_empty() {
+        let (_folder, store) = store();
+        store
+            .read::<_, StoreError>(|tx| {
+                assert_eq!(LETTERS.get(tx, "a")?, None);
+                assert!(LETTERS.scan(tx, "", None, 10)?.is_empty());
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_scan_keeps_to_its_prefix_and_goes_on_after_a_key() {
+        let (_folder, store) = store();
+        store
+            .write::<_, StoreError>(|tx| {
+                for (number, key) in ["a/1", "a/2", "a/3", "b/1"].iter().enumerate() {
+                    LETTERS.put(tx, key, &(number as u32))?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let keys = |after, limit| {
+            let found = store.read(|tx| LETTERS.scan(tx, "a/", after, limit)).unwrap();
+            found.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(None, 2), ["a/1", "a/2"]);
+        assert_eq!(keys(Some("a/2"), 2), ["a/3"]);
+    }
+
+    #[test]
+    fn a_failed_write_changes_nothing_and_data_survive_reopening() {
+        let (folder, store) = store();
+        store.write(|tx| LETTERS.put(tx, "kept", &1)).unwrap();
+        let failed = store.write::<(), StoreError>(|tx| {
+            LETTERS.put(tx, "lost", &2)?;
+            Err(StoreError::Io { path: "x".into(), source: std::io::Error::other("full") })
+        });
+        assert!(failed.is_err());
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.read(|tx| LETTERS.get(tx, "kept")).unwrap(), Some(1));
+        assert_eq!(store.read(|tx| LETTERS.get(tx, "lost")).unwrap(), None);
+    }
+}

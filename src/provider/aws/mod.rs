@@ -1,0 +1,1 @@
+//! The AWS kinds, through the aws-sdk crates.
