@@ -11,7 +11,6 @@ use std::{
 use async_trait::async_trait;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use redb::WriteTransaction;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -21,8 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     credentials::{self, AccessKey},
-    delivery::{AsyncInvocation, AsyncInvoker, Source},
-    error::ApiError,
+    delivery::AsyncInvoker,
     gateway::Gateway,
     glue::Glue,
     iam::Iam,
