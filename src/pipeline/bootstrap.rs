@@ -1,6 +1,7 @@
 //! The process that Lambda starts: environment → handler loop. It asks for its first event before it does anything
 //! else; clients, certificates and the manifest are made ready when that event is there, and kept.
 
+use std::process::ExitCode;
 use std::{env, io::Write, str::FromStr, time::Duration};
 
 use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
@@ -93,6 +94,18 @@ impl Environment {
 struct Services {
     aws: Aws,
     manifest: Manifest,
+}
+
+/// The process that Lambda starts: serves events until Lambda ends it.
+pub fn main() -> ExitCode {
+    let served = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run()));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the function ends: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Serves events until Lambda ends the process.
