@@ -36,7 +36,8 @@ pub fn first_rows(file: impl ChunkReader + 'static, limit: usize) -> Result<(Vec
 
 /// Arrow knows the zone `UTC` by that name only with a time zone database; as an offset it always does.
 fn with_offset(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.schema().fields().iter().zip(batch.columns()).map(|(field, column)| {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let column: ArrayRef = match column.data_type() {
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
                 let column = column.as_primitive::<TimestampMicrosecondType>().clone();
