@@ -46,7 +46,7 @@ fn duckdb_reads_every_row_of_the_flights_with_na_as_null() {
     project.lake(&["convert", csv.to_str().unwrap(), "--out", "flights.parquet"]).ok();
     let path = project.path().join("flights.parquet");
     let query = "import duckdb,json,sys; \
-        read=lambda what: duckdb.sql(what).fetchone(); \
+        read=lambda what: duckdb.sql(what).fetchall()[0]; \
         ours=read(f\"select count(*), count(dep_time), sum(distance), sum(arr_delay), min(tailnum) from '{sys.argv[1]}'\"); \
         theirs=read(f\"select count(*), count(dep_time), sum(distance), sum(arr_delay), min(tailnum) from read_csv('{sys.argv[2]}', nullstr='NA')\"); \
         print(json.dumps([[str(v) for v in ours],[str(v) for v in theirs]]))";
