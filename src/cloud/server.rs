@@ -24,7 +24,7 @@ use super::{
     delivery::{AsyncInvocation, AsyncInvoker, Source},
     error::ApiError,
     gateway::Gateway,
-    s3::S3Front,
+    s3::{S3Front, S3Sweeper},
     service::Service,
     store::{Store, StoreError},
 };
@@ -156,9 +156,10 @@ impl Server {
         let Services { services, invoker, background } =
             services(&store, &format!("http://{address}")).map_err(failed)?;
         let s3 = S3Front::open(Arc::clone(&store), invoker).map_err(failed)?;
+        let sweeper = s3.sweeper();
         let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services));
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let serving = tokio::spawn(serve(listener, gateway, stop.clone(), abort.clone()));
+        let serving = tokio::spawn(serve(listener, gateway, sweeper, stop.clone(), abort.clone()));
         tracing::info!(%address, folder = %folder.display(), "the embedded cloud is up");
         Ok(Server { address, store, root, background, stop, serving, _abort: abort.drop_guard() })
     }
@@ -212,7 +213,13 @@ async fn bind(port: u16) -> Result<(TcpListener, SocketAddr), ServerError> {
 }
 
 /// Accepts until `stop`, then waits for the connections to finish; `abort` ends everything at once.
-async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken, abort: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    sweeper: S3Sweeper,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let accepting = async {
@@ -236,6 +243,7 @@ async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationT
     };
     tokio::select! {
         () = accepting => {}
+        () = S3Front::keep_sweeping(sweeper) => {}
         () = stop.cancelled() => {}
         () = abort.cancelled() => return,
     }
