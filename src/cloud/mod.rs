@@ -10,7 +10,18 @@ pub mod credentials;
 pub mod delivery;
 pub mod error;
 pub mod gateway;
+pub mod glue;
+pub mod iam;
+pub mod json;
+pub mod lambda;
+pub mod logs;
+mod neighbours;
+pub mod query;
 pub mod s3;
 pub mod server;
 pub mod service;
 pub mod store;
+pub mod sts;
+
+#[cfg(test)]
+mod clients;

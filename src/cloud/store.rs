@@ -162,6 +162,28 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
         Ok(found)
     }
 
+    /// Up to `limit` entries with keys in `from..before`, the last one first.
+    pub fn scan_back(
+        &self,
+        tx: &impl Transaction,
+        from: &str,
+        before: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, V)>, StoreError> {
+        let mut found = Vec::new();
+        if from >= before {
+            return Ok(found);
+        }
+        tx.range_back_bytes(self.definition(), from, before, |key, bytes| {
+            if found.len() == limit {
+                return Ok(false);
+            }
+            found.push((key.to_owned(), self.decode(key, bytes)?));
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
     /// Visits entries in key order from `from` on, decoding only what `visit` asks for. [`Step::Seek`] jumps over
     /// entries without reading them.
     pub fn walk<E: From<StoreError>>(
@@ -203,6 +225,18 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     /// Removes the value at `key`; tells whether there was one.
     pub fn delete(&self, tx: &WriteTransaction, key: &str) -> Result<bool, StoreError> {
         Ok(tx.open_table(self.definition())?.remove(key)?.is_some())
+    }
+
+    /// Removes all values with keys in `from..before`, without decoding them; tells how many.
+    pub fn delete_range(&self, tx: &WriteTransaction, from: &str, before: &str) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        if from < before {
+            tx.open_table(self.definition())?.retain_in(from..before, |_, _| {
+                removed += 1;
+                false
+            })?;
+        }
+        Ok(removed)
     }
 }
 
@@ -283,6 +317,15 @@ pub trait Transaction {
         from: Bound<&str>,
         visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError>;
+
+    /// Visits the entries in `from..before`, the last one first, until `visit` says `false`.
+    fn range_back_bytes(
+        &self,
+        table: Definition,
+        from: &str,
+        before: &str,
+        visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError>;
 }
 
 impl Transaction for ReadTransaction {
@@ -311,6 +354,20 @@ impl Transaction for ReadTransaction {
             Err(error) => Err(error.into()),
         }
     }
+
+    fn range_back_bytes(
+        &self,
+        table: Definition,
+        from: &str,
+        before: &str,
+        mut visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        match self.open_table(table) {
+            Ok(table) => walk_back(&table, from, before, &mut visit),
+            Err(TableError::TableDoesNotExist(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Transaction for WriteTransaction {
@@ -333,6 +390,16 @@ impl Transaction for WriteTransaction {
     ) -> Result<(), StoreError> {
         walk(&self.open_table(table)?, from, &mut visit)
     }
+
+    fn range_back_bytes(
+        &self,
+        table: Definition,
+        from: &str,
+        before: &str,
+        mut visit: impl FnMut(&str, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        walk_back(&self.open_table(table)?, from, before, &mut visit)
+    }
 }
 
 fn walk(
@@ -341,6 +408,21 @@ fn walk(
     visit: Visit<'_>,
 ) -> Result<(), StoreError> {
     for entry in table.range::<&str>((from, Bound::Unbounded))? {
+        let (key, value) = entry?;
+        if !visit(key.value(), value.value())? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn walk_back(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    from: &str,
+    before: &str,
+    visit: Visit<'_>,
+) -> Result<(), StoreError> {
+    for entry in table.range::<&str>(from..before)?.rev() {
         let (key, value) = entry?;
         if !visit(key.value(), value.value())? {
             break;
@@ -393,6 +475,43 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_read_backwards_and_removed_as_a_whole() {
+        let (_folder, store) = store();
+        store
+            .write::<_, StoreError>(|tx| {
+                for (number, key) in ["a/1", "a/2", "a/3", "b/1"].iter().enumerate() {
+                    LETTERS.put(tx, key, &(number as u32))?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let keys = |from, before, limit| {
+            let found = store.read(|tx| LETTERS.scan_back(tx, from, before, limit)).unwrap();
+            found.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("a/", "a/3", 10), ["a/2", "a/1"], "the upper bound is left out");
+        assert_eq!(keys("a/", "b/", 1), ["a/3"]);
+        assert!(keys("b/", "a/", 1).is_empty(), "an empty range is no error");
+        assert_eq!(store.write(|tx| LETTERS.delete_range(tx, "a/2", "b/")).unwrap(), 2);
+        assert_eq!(keys("", "z", 10), ["b/1", "a/1"]);
+    }
+
+    #[test]
+    fn a_failed_write_changes_nothing_and_data_survive_reopening() {
+        let (folder, store) = store();
+        store.write(|tx| LETTERS.put(tx, "kept", &1)).unwrap();
+        let failed = store.write::<(), StoreError>(|tx| {
+            LETTERS.put(tx, "lost", &2)?;
+            Err(StoreError::Io { path: "x".into(), source: std::io::Error::other("full") })
+        });
+        assert!(failed.is_err());
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.read(|tx| LETTERS.get(tx, "kept")).unwrap(), Some(1));
+        assert_eq!(store.read(|tx| LETTERS.get(tx, "lost")).unwrap(), None);
+    }
+
+    #[test]
     fn a_walk_seeks_over_entries_and_decodes_only_what_is_asked_for() {
         let (_folder, store) = store();
         store
@@ -413,20 +532,5 @@ mod tests {
             })
             .unwrap();
         assert_eq!(seen, [("a/2".to_owned(), 1), ("b/2".to_owned(), 1), ("c".to_owned(), 1)]);
-    }
-
-    #[test]
-    fn a_failed_write_changes_nothing_and_data_survive_reopening() {
-        let (folder, store) = store();
-        store.write(|tx| LETTERS.put(tx, "kept", &1)).unwrap();
-        let failed = store.write::<(), StoreError>(|tx| {
-            LETTERS.put(tx, "lost", &2)?;
-            Err(StoreError::Io { path: "x".into(), source: std::io::Error::other("full") })
-        });
-        assert!(failed.is_err());
-        drop(store);
-        let store = Store::open(folder.path()).unwrap();
-        assert_eq!(store.read(|tx| LETTERS.get(tx, "kept")).unwrap(), Some(1));
-        assert_eq!(store.read(|tx| LETTERS.get(tx, "lost")).unwrap(), None);
     }
 }

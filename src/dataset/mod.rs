@@ -1,8 +1,10 @@
 //! A dataset's resolved description: what `lake.toml` says after defaults, as the functions read it from their
 //! manifest. Values only, no IO.
 
+mod manifest;
 mod types;
 
+pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
 pub use types::{ColumnType, ParseTypeError};
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,74 @@
 //! CSV → Arrow → Parquet: `bytes → records → typed columns → bytes`. The core does no IO of its own: it reads
 //! from a [`Source`], writes through a [`Sink`], and both are somebody else's (local files and S3 live in
-//! `local.rs` and `object.rs`, the rim).
+//! [`local`] and [`object`], the rim).
 //!
 //! The promise: no row vanishes. `read = kept + rejected`, asserted in every run; a rejected row is set aside with
 //! its file, line, byte offset, column, code, message and raw text.
+//!
+//! A source is read twice at most: [`infer`] finds dialect and types out over the whole input, [`convert`] decodes
+//! it into the columns of a table. Memory is bounded whatever the input's size: one block of records
+//! ([`csv::BLOCK_BYTES`], or one record of at most [`csv::RECORD_BYTES_MAX`]), its columns, and one row group in
+//! the making ([`parquet::ROW_GROUP_MEMORY_BYTES_MAX`]).
+
+/// The table in the Glue Data Catalog, as a pure mapping.
+pub mod catalog;
+/// CSV: dialect, records, headers, values, types.
+pub mod csv;
+/// The rim for local files.
+pub mod local;
+/// The rim for S3.
+pub mod object;
+/// Parquet: schema, writers of kept and of rejected rows, reading back.
+pub mod parquet;
+
+mod convert;
+mod error;
+mod report;
+
+use std::io::{Read, Write};
+
+pub use convert::{Conversion, Converted, Input, Origin, convert, convert_all};
+pub use csv::{Dialect, Inference, infer, infer_all};
+pub use error::Error;
+pub use report::{Progress, Report, Stages};
+
+/// Bytes that can be read several times from the start: once to find out types, once to decode.
+pub trait Source: Send + Sync {
+    /// What errors, reports and rejects call it: `s3://bucket/key`, or a path.
+    fn name(&self) -> &str;
+
+    /// Its size in bytes, when that is known.
+    fn len(&self) -> Option<u64>;
+
+    /// True when it is known to hold nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Opens it at its first byte.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read; [`convert`] passes it on as [`Error::Read`].
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send>>;
+}
+
+/// Where a conversion's two outputs go. An output that gets no row is never opened.
+pub trait Sink {
+    /// One output. It is handed back unfinished in [`Converted`], for the rim to commit.
+    type Write: Write + Send;
+
+    /// Opens the Parquet file of the kept rows.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being opened.
+    fn data(&mut self) -> std::io::Result<Self::Write>;
+
+    /// Opens the Parquet file of the rejected rows.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being opened.
+    fn rejects(&mut self) -> std::io::Result<Self::Write>;
+}
+
+#[cfg(test)]
+mod tests;

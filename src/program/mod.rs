@@ -1,1 +1,88 @@
-//! See lib.rs.
+//! The embedded infrastructure program: what a lake is made of, as resources that refer to each other. Pure: from
+//! values to values.
+//!
+//! [`lake`] declares what a lake has once, [`dataset`] what each dataset adds, [`policy`] writes IAM documents.
+
+mod dataset;
+mod lake;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use crate::{dataset::Dataset, resource::Program};
+
+/// All that the program is made from.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Name of the lake.
+    pub lake: String,
+    /// Name of the stack.
+    pub stack: String,
+    /// Region it lies in.
+    pub region: String,
+    /// The account it belongs to, 12 digits.
+    pub account_id: String,
+    /// Partition of the region, what its ARNs begin with: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+    /// Whether raw and processed data stay in the cloud when the lake is destroyed.
+    pub on_destroy_retain: bool,
+    /// The tables.
+    pub datasets: Vec<Dataset>,
+    /// The zip that holds the functions.
+    pub package: FunctionPackage,
+    /// The description of the datasets that the functions read.
+    pub manifest: ManifestObject,
+    /// What intake gets.
+    pub intake: FunctionSize,
+    /// What convert gets.
+    pub convert: FunctionSize,
+}
+
+/// The zip that holds every function, among the assets of the provider by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionPackage {
+    /// SHA-256 of the zip, in hex.
+    pub sha256: String,
+    /// What its program is built for: `x86_64` or `arm64`.
+    pub architecture: String,
+}
+
+/// The manifest, among the assets of the provider by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestObject {
+    /// Key in the artifacts bucket, below [`MANIFEST_PREFIX`].
+    pub key: String,
+    /// SHA-256 of the manifest, in hex.
+    pub sha256: String,
+}
+
+/// Prefix of manifests in the artifacts bucket: functions may read what is below it, so that another manifest
+/// changes no policy.
+pub const MANIFEST_PREFIX: &str = "manifests/";
+
+/// Prefix of function packages in the artifacts bucket.
+pub const PACKAGE_PREFIX: &str = "packages/";
+
+/// Memory and time of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionSize {
+    /// Megabytes. CPU comes with it: 1,769 MB is one whole vCPU
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+    pub memory_mb: u32,
+    /// Seconds that an invocation may take.
+    pub timeout_seconds: u32,
+}
+
+impl FunctionSize {
+    /// What intake gets by default: it writes a marker and makes a call.
+    pub const INTAKE: Self = FunctionSize { memory_mb: 512, timeout_seconds: 60 };
+    /// What convert gets by default: one vCPU, and the longest time that Lambda gives.
+    pub const CONVERT: Self = FunctionSize { memory_mb: 1769, timeout_seconds: 900 };
+}
+
+/// Declares the lake.
+pub fn program(inputs: &Inputs) -> Program {
+    let mut program = Program::default();
+    lake::declare(&mut program, inputs);
+    program
+}

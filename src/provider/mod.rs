@@ -2,6 +2,8 @@
 
 pub mod aws;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 
 use std::collections::{BTreeMap, HashMap};
 

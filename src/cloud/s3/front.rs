@@ -16,13 +16,13 @@ use s3s::{
 };
 use serde::Deserialize;
 
-use super::{Cloud, CreateTags, blob::Blobs};
+use super::{Cloud, CreateTags, S3Objects};
 use crate::cloud::{
     authorise::{Attempt, authorise},
     credentials,
     delivery::AsyncInvoker,
     service::{ACCOUNT_ID, Caller},
-    store::{Store, StoreError},
+    store::Store,
 };
 
 /// Largest body of a CreateBucket request, in bytes.
@@ -37,15 +37,15 @@ pub struct S3Front {
 }
 
 impl S3Front {
-    /// Opens the folder of blobs and sets S3 up.
-    pub fn open(store: Arc<Store>, invoker: Arc<dyn AsyncInvoker>) -> Result<Self, StoreError> {
-        let blobs = Blobs::open(Arc::clone(&store))?;
+    /// Sets S3 up over its objects.
+    pub fn new(store: Arc<Store>, objects: S3Objects, invoker: Arc<dyn AsyncInvoker>) -> Self {
+        let S3Objects(blobs) = objects;
         let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, invoker });
         let mut builder = S3ServiceBuilder::new(super::Operations(Arc::clone(&cloud)));
         builder.set_auth(Auth(store));
         builder.set_access(Access);
         builder.set_host(Loopback);
-        Ok(S3Front { service: builder.build(), cloud })
+        S3Front { service: builder.build(), cloud }
     }
 
     /// Answers one request whose caller the gateway has put into its extensions; the signature is checked here.

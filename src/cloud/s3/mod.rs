@@ -26,6 +26,7 @@ mod meta;
 mod multipart;
 mod notification;
 mod notify;
+mod objects;
 mod read;
 mod tagging;
 mod uploads;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, dto, s3_error};
 
 pub use front::{S3Front, S3Sweeper};
+pub use objects::S3Objects;
 
 use super::{
     delivery::AsyncInvoker,

@@ -101,7 +101,7 @@ impl Cloud {
             put_checksum!(output, checksum);
         }
         describe!(output, object);
-        output.body = Some(self.stream(object.pieces, selection.range, pin)?);
+        output.body = Some(stream(&self.blobs, object.pieces, selection.range, pin)?);
         Ok(S3Response::new(output))
     }
 
@@ -171,26 +171,26 @@ impl Cloud {
         let bucket = self.store.read(|tx| super::meta::bucket(tx, bucket))?;
         Ok((bucket.versioning != super::meta::Versioning::Off).then(|| "null".to_owned()))
     }
+}
 
-    /// The bytes of `range`, read as they are sent. The pin lives as long as the stream.
-    pub(super) fn stream(&self, pieces: Vec<Piece>, range: Range<u64>, pin: Pin) -> S3Result<StreamingBlob> {
-        let runs = runs(pieces, &range);
-        if runs.is_empty() {
-            return Ok(StreamingBlob::from(Body::empty()));
-        }
-        if let [Run { place: Place::Inline(id), range }] = runs.iter().collect::<Vec<_>>()[..] {
-            let bytes = self.blobs.inline(id)?.ok_or_else(|| gone(id))?;
-            return Ok(StreamingBlob::from(Body::from(slice(bytes, range)?)));
-        }
-        let reader = Reader { blobs: Arc::clone(&self.blobs), runs, file: None, _pin: pin };
-        Ok(StreamingBlob::wrap(futures::stream::try_unfold(reader, |mut reader| async move {
-            let read = tokio::task::spawn_blocking(move || {
-                let bytes = reader.read()?;
-                Ok::<_, io::Error>(bytes.map(|bytes| (bytes, reader)))
-            });
-            read.await.map_err(io::Error::other)?
-        })))
+/// The bytes of `range`, read as they are sent. The pin lives as long as the stream.
+pub(super) fn stream(blobs: &Arc<Blobs>, pieces: Vec<Piece>, range: Range<u64>, pin: Pin) -> S3Result<StreamingBlob> {
+    let runs = runs(pieces, &range);
+    if runs.is_empty() {
+        return Ok(StreamingBlob::from(Body::empty()));
     }
+    if let [Run { place: Place::Inline(id), range }] = runs.iter().collect::<Vec<_>>()[..] {
+        let bytes = blobs.inline(id)?.ok_or_else(|| gone(id))?;
+        return Ok(StreamingBlob::from(Body::from(slice(bytes, range)?)));
+    }
+    let reader = Reader { blobs: Arc::clone(blobs), runs, file: None, _pin: pin };
+    Ok(StreamingBlob::wrap(futures::stream::try_unfold(reader, |mut reader| async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let bytes = reader.read()?;
+            Ok::<_, io::Error>(bytes.map(|bytes| (bytes, reader)))
+        });
+        read.await.map_err(io::Error::other)?
+    })))
 }
 
 /// What S3 calls bytes of which nothing is known.

@@ -1,0 +1,166 @@
+//! One step: begin → call → record. Nothing else talks to the cloud's mutating side.
+
+use std::time::Duration;
+
+use super::{Event, Observer, Recorder, StepError};
+use crate::{
+    plan::{Desired, Operation, Step},
+    provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
+    refresh::{is_ours, ownership_tags},
+    resource::{Fields, Naming, Ownership, is_unknown, resolve},
+    state::{Intent, Recorded},
+};
+
+/// First pause before trying again what is not visible yet. It doubles up to [`PAUSE_MAX`]; roles take up to ten
+/// seconds, rarely more (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html>).
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// Longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Tries before a thing that is not visible yet counts as missing: about a minute.
+const TRIES_MAX: u32 = 32;
+
+/// Runs one step to its record.
+pub(super) async fn run(
+    step: &Step,
+    provider: &Provider,
+    recorder: &Recorder,
+    observer: Observer<'_>,
+) -> Result<(), StepError> {
+    let run = Run { step, kind: provider.kind(&step.address.kind)?, recorder, observer };
+    match &step.operation {
+        Operation::Create(desired) => run.create(desired).await,
+        Operation::Update(desired) => run.update(desired).await,
+        Operation::Note(desired) => {
+            let current = run.current();
+            let recorded = Recorded { dependencies: desired.dependencies.clone(), retain: desired.retain, ..current };
+            Ok(recorder.record(recorded).await?)
+        }
+        Operation::Delete => run.delete(run.current(), false).await,
+        Operation::DeleteDeposed(generation) => run.delete(run.deposed(*generation), true).await,
+        Operation::Forget => Ok(recorder.remove(run.current(), false, true).await?),
+        Operation::ForgetDeposed(generation) => Ok(recorder.remove(run.deposed(*generation), true, true).await?),
+    }
+}
+
+struct Run<'a> {
+    step: &'a Step,
+    kind: &'a dyn Kind,
+    recorder: &'a Recorder,
+    observer: Observer<'a>,
+}
+
+impl Run<'_> {
+    /// Observe → ensure: what is there and ours is brought to what it should be, what is not there is made, what is
+    /// not ours is refused.
+    async fn create(&self, desired: &Desired) -> Result<(), StepError> {
+        let planned = self.planned(desired)?;
+        let target = Target { identity: &planned.identity, inputs: &planned.inputs };
+        let observed = self.kind.observe(target).await?;
+        if let Some(observed) = &observed {
+            self.check_owner(&planned, observed)?;
+        }
+        self.begin(&planned, "create", observed.is_none()).await?;
+        let tags = self.tags(&planned);
+        let outputs = match &observed {
+            Some(observed) => self.patiently(|| self.kind.update(target, &observed.inputs, &tags)).await?,
+            None => self.patiently(|| self.kind.create(target, &tags)).await?,
+        };
+        Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
+    }
+
+    async fn update(&self, desired: &Desired) -> Result<(), StepError> {
+        let current = self.current();
+        let planned = Recorded { identity: current.identity.clone(), ..self.planned(desired)? };
+        let target = Target { identity: &planned.identity, inputs: &planned.inputs };
+        self.begin(&planned, "update", false).await?;
+        let tags = self.tags(&planned);
+        let outputs = self.patiently(|| self.kind.update(target, &current.inputs, &tags)).await?;
+        Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
+    }
+
+    async fn delete(&self, gone: Recorded, deposed: bool) -> Result<(), StepError> {
+        let target = Target { identity: &gone.identity, inputs: &gone.inputs };
+        self.begin(&gone, "delete", false).await?;
+        self.patiently(|| self.kind.delete(target)).await?;
+        Ok(self.recorder.remove(gone, deposed, false).await?)
+    }
+
+    async fn begin(&self, planned: &Recorded, operation: &str, observed_absent: bool) -> Result<(), StepError> {
+        let intent = Intent { planned: planned.clone(), operation: operation.to_owned(), observed_absent };
+        Ok(self.recorder.begin(intent).await?)
+    }
+
+    /// What the resource is to be, with every reference resolved from what is recorded.
+    fn planned(&self, desired: &Desired) -> Result<Recorded, StepError> {
+        let inputs: Fields = self.recorder.read(|snapshot| {
+            let resolved = |value| resolve(value, &|reference| snapshot.output(reference));
+            desired.inputs.iter().map(|(name, value)| (name.clone(), resolved(value))).collect()
+        });
+        if let Some((name, value)) = inputs.iter().find(|(_, value)| is_unknown(value)) {
+            return Err(StepError::Unresolved(format!("{value} for its field {name}")));
+        }
+        let identity = match (&desired.name, self.kind.schema().naming) {
+            (Some(name), _) => name.clone(),
+            (None, Naming::Fields(fields)) => {
+                let part = |field: &&str| inputs.get(*field).and_then(|value| value.as_str()).unwrap_or_default();
+                fields.iter().map(part).collect::<Vec<_>>().join("/")
+            }
+            (None, Naming::Physical { .. }) => return Err(StepError::Unresolved("a physical name".to_owned())),
+        };
+        Ok(Recorded {
+            address: self.step.address.clone(),
+            generation: desired.generation,
+            identity,
+            inputs,
+            outputs: Fields::new(),
+            dependencies: desired.dependencies.clone(),
+            retain: desired.retain,
+        })
+    }
+
+    fn tags(&self, planned: &Recorded) -> crate::provider::Tags {
+        self.recorder.read(|snapshot| ownership_tags(snapshot, &planned.address, planned.generation))
+    }
+
+    fn check_owner(&self, planned: &Recorded, observed: &Observed) -> Result<(), StepError> {
+        let foreign = || StepError::Foreign { identity: planned.identity.clone() };
+        match self.kind.schema().ownership {
+            Ownership::Tags if !self.recorder.read(|snapshot| is_ours(snapshot, &planned.address, observed)) => {
+                Err(foreign())
+            }
+            // Its parent is ours, hence so is the part; a kind that shares its parent with others (a notification
+            // document) refuses their entries itself.
+            Ownership::Tags | Ownership::Parent(_) => Ok(()),
+        }
+    }
+
+    fn current(&self) -> Recorded {
+        let current = self.recorder.read(|snapshot| snapshot.resources.get(&self.step.address).cloned());
+        current.expect("BUG: the plan changes a resource that the state does not have")
+    }
+
+    fn deposed(&self, generation: u32) -> Recorded {
+        let matches = |old: &&Recorded| old.address == self.step.address && old.generation == generation;
+        let old = self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned());
+        old.expect("BUG: the plan deletes a deposed resource that the state does not have")
+    }
+
+    /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's.
+    async fn patiently<R, F: Future<Output = Result<R, ProviderError>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<R, ProviderError> {
+        let mut pause = PAUSE_FIRST;
+        for _ in 1..TRIES_MAX {
+            match call().await {
+                Err(error) if error.kind == ErrorKind::NotYet => {
+                    (self.observer)(Event::Waiting(self.step, &error));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                result => return result,
+            }
+        }
+        call().await
+    }
+}

@@ -1,0 +1,201 @@
+//! Whole lifecycles against a cloud in memory.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    plan::{Inputs, plan},
+    provider::fake::{Cloud, Fault, Thing},
+    refresh::{RefreshError, refresh},
+    resource::{
+        Fields, Program,
+        aws::{
+            iam::{Role, RolePolicy},
+            lambda::Permission,
+            logs::LogGroup,
+            s3::{Bucket, BucketVersioning},
+        },
+    },
+    state::{store::Store, verify},
+};
+
+/// State in memory. Refuses what is unsound, as files do.
+#[derive(Default)]
+struct MemoryStore(Mutex<Option<Snapshot>>);
+
+impl Store for MemoryStore {
+    fn load(&self) -> Result<Option<Snapshot>, StateError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn save(&self, snapshot: &Snapshot) -> Result<(), StateError> {
+        verify(snapshot).expect("every saved state is sound");
+        *self.0.lock().unwrap() = Some(snapshot.clone());
+        Ok(())
+    }
+}
+
+struct Stack {
+    cloud: Arc<Cloud>,
+    store: Arc<MemoryStore>,
+}
+
+impl Stack {
+    fn new() -> Self {
+        let stack = Stack { cloud: Arc::default(), store: Arc::default() };
+        stack.store.save(&Snapshot::new("flights", "local")).unwrap();
+        stack
+    }
+
+    fn state(&self) -> Snapshot {
+        self.store.load().unwrap().unwrap()
+    }
+
+    /// What one `lake apply` does.
+    async fn apply(&self, program: &Program) -> Result<Outcome, RefreshError> {
+        let provider = self.cloud.provider();
+        let stored = self.state();
+        let prior = refresh(stored.clone(), &provider, 4).await?.snapshot;
+        let plan = plan(Inputs { program, prior: &prior, config_hash: "c" }).unwrap();
+        let recorder = Recorder::new(Arc::clone(&self.store) as Arc<dyn Store>, &stored, prior);
+        let options = Options { parallel: 4, cancel: CancellationToken::new() };
+        Ok(apply(&plan, &provider, &recorder, &options, &|_| {}).await.unwrap())
+    }
+
+    fn kinds_and_inputs(&self) -> Vec<(String, Fields)> {
+        let things = self.cloud.things.lock().unwrap();
+        let mut found: Vec<_> = things.iter().map(|((kind, _), thing)| (kind.clone(), thing.inputs.clone())).collect();
+        found.sort_by_key(|(kind, inputs)| (kind.clone(), format!("{inputs:?}")));
+        found
+    }
+}
+
+/// A program from a few choices: which parts it has, and how they are set.
+fn program(choices: [u8; 5]) -> Program {
+    let [buckets, versioning, policy, permission, logs] = choices;
+    let mut program = Program::default();
+    let names = ["raw", "processed"];
+    let handles: Vec<_> =
+        names[..(buckets % 3) as usize].iter().map(|name| program.declare(name, Bucket::default())).collect();
+    if let (Some(bucket), 1..) = (handles.get(usize::from(versioning / 3)).or(handles.first()), versioning % 3) {
+        let status = if versioning % 3 == 1 { "Enabled" } else { "Suspended" };
+        program.declare("part", BucketVersioning { bucket: bucket.name(), status: status.into() });
+    }
+    if policy % 3 > 0 {
+        let role = program.declare("role", Role { trust: json!({}), description: "role".into() });
+        let resources: Vec<_> = handles.iter().map(|bucket| bucket.arn().to_value()).collect();
+        let document = json!({ "Sid": policy % 3, "Resource": resources });
+        program.declare("policy", RolePolicy { role: role.name(), policy: "lake".into(), document });
+    }
+    if permission % 3 > 0 {
+        let principal = if permission % 3 == 1 { "s3" } else { "events" };
+        let (source_arn, source_account) = ("arn".into(), "0".into());
+        let (function, statement) = ("f".into(), "s".into());
+        program.declare(
+            "allow",
+            Permission { function, statement, principal: principal.into(), source_arn, source_account },
+        );
+    }
+    if logs % 3 > 0 {
+        program.declare("logs", LogGroup { retention_days: u32::from(logs % 3).into() });
+    }
+    program
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[tokio::test]
+async fn applying_twice_calls_nothing_the_second_time_and_destroying_leaves_nothing() {
+    let stack = Stack::new();
+    let full = program([2, 1, 1, 1, 1]);
+    let outcome = stack.apply(&full).await.unwrap();
+    assert_eq!((outcome.failed.len(), outcome.skipped), (0, 0));
+    let calls = stack.cloud.calls.lock().unwrap().len();
+    stack.apply(&full).await.unwrap();
+    assert_eq!(stack.cloud.calls.lock().unwrap().len(), calls, "no mutating call");
+    stack.apply(&Program::default()).await.unwrap();
+    assert!(stack.cloud.things.lock().unwrap().is_empty());
+    assert!(stack.state().is_empty());
+}
+
+#[tokio::test]
+async fn what_bears_the_name_and_is_not_ours_is_refused_and_left_alone() {
+    let stack = Stack::new();
+    let wanted = program([1, 0, 0, 0, 0]);
+    let prior = stack.state();
+    let planned = plan(Inputs { program: &wanted, prior: &prior, config_hash: "c" }).unwrap();
+    let identity = planned.changes[0].identity.clone().unwrap();
+    let foreign = Thing { inputs: Fields::new(), tags: [("team".to_owned(), "other".to_owned())].into() };
+    stack.cloud.things.lock().unwrap().insert(("aws:s3:Bucket".to_owned(), identity), foreign.clone());
+    let outcome = stack.apply(&wanted).await.unwrap();
+    assert!(outcome.failed[0].1.to_string().contains("is not this stack's"), "{:?}", outcome.failed);
+    assert_eq!(stack.cloud.things.lock().unwrap().values().collect::<Vec<_>>(), [&foreign]);
+    assert!(stack.state().resources.is_empty());
+}
+
+#[tokio::test]
+async fn drift_is_put_right_and_what_was_deleted_behind_our_back_comes_back_under_its_name() {
+    let stack = Stack::new();
+    let full = program([2, 1, 0, 0, 1]);
+    stack.apply(&full).await.unwrap();
+    let before = stack.cloud.things.lock().unwrap().clone();
+    {
+        let mut things = stack.cloud.things.lock().unwrap();
+        let logs = things.iter_mut().find(|((kind, _), _)| kind == "aws:logs:LogGroup").unwrap();
+        logs.1.inputs.insert("retention_days".to_owned(), json!(7));
+        let bucket = things.keys().find(|(kind, _)| kind == "aws:s3:Bucket").unwrap().clone();
+        things.remove(&bucket);
+    }
+    stack.apply(&full).await.unwrap();
+    assert_eq!(*stack.cloud.things.lock().unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_failed_step_skips_what_needs_it_and_the_rest_goes_on() {
+    let stack = Stack::new();
+    *stack.cloud.faults.lock().unwrap() = [Fault::Before].into();
+    let outcome = stack.apply(&program([1, 1, 0, 0, 1])).await.unwrap();
+    assert_eq!((outcome.done, outcome.failed.len(), outcome.skipped), (1, 1, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any programs one after the other, any calls failing before or after their effect: the state stays sound, and
+    /// one clean apply later the cloud is what the program declares, without a question.
+    #[test]
+    fn a_clean_apply_converges_after_any_failures(
+        programs in prop::collection::vec(any::<[u8; 5]>(), 1..4),
+        faults in prop::collection::vec(prop_oneof![Just(Fault::None), Just(Fault::Before), Just(Fault::After)], 0..12),
+    ) {
+        runtime().block_on(async {
+            let stack = Stack::new();
+            *stack.cloud.faults.lock().unwrap() = faults.into();
+            for choices in &programs {
+                stack.apply(&program(*choices)).await.unwrap();
+            }
+            stack.cloud.faults.lock().unwrap().clear();
+            let last = program(*programs.last().unwrap());
+            let outcome = stack.apply(&last).await.unwrap();
+            assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+
+            let calls = stack.cloud.calls.lock().unwrap().len();
+            stack.apply(&last).await.unwrap();
+            assert_eq!(stack.cloud.calls.lock().unwrap().len(), calls, "converged: nothing more to do");
+
+            let fresh = Stack::new();
+            fresh.apply(&last).await.unwrap();
+            let kinds = |stack: &Stack| stack.kinds_and_inputs().into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+            assert_eq!(kinds(&stack), kinds(&fresh), "no orphan, no duplicate");
+
+            stack.apply(&Program::default()).await.unwrap();
+            assert!(stack.cloud.things.lock().unwrap().is_empty());
+            assert!(stack.state().is_empty());
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! `lake apply`
+
+use std::{io::BufRead, path::PathBuf, sync::Arc};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apply::{self, Options, Outcome, Recorder},
+    state::store::Store,
+};
+
+use super::{
+    console::Style,
+    context::Context,
+    control::{Goal, Prepared, prepare},
+    error::CliError,
+    plan::{check_fresh, load},
+    progress::Progress,
+    render,
+};
+
+/// Makes the cloud what lake.toml declares, step by step, in dependency order.
+///
+/// The embedded cloud is started when it is not running. Every step is recorded before the next that needs it begins:
+/// after a failure or a crash, apply again goes on from there. Ctrl-C once ends what is under way and stops; twice
+/// stops at once.
+///
+/// Example: lake apply --yes
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A plan saved by `lake plan --out`: exactly this is done, or nothing when it is stale.
+    #[arg(value_name = "PLAN")]
+    plan: Option<PathBuf>,
+    /// Does not ask.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Args {
+    /// What `lake apply --yes` means.
+    pub fn yes() -> Self {
+        Args { plan: None, yes: true }
+    }
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let console = &context.console;
+    let saved = args.plan.as_deref().map(load).transpose()?;
+    let prepared = prepare(context, Goal::Declared, Some("apply")).await?;
+    if let Some(saved) = &saved {
+        check_fresh(saved, &prepared.plan)?;
+    }
+    render::drift(console, &prepared.prior.drift);
+    if prepared.plan.is_empty() {
+        console.note(render::no_changes(&prepared.plan));
+    } else {
+        render::summary_of_changes(console, &prepared.plan);
+        confirm(context, args.yes || saved.is_some(), "Apply these changes?")?;
+    }
+    let outcome = execute(context, prepared).await?;
+    render::outputs(console, &outcome.outputs);
+    console.json(&json!({ "event": "done", "steps": outcome.done, "outputs": outcome.outputs }))
+}
+
+/// Asks before anything is changed.
+pub fn confirm(context: &Context, yes: bool, question: &str) -> Result<(), CliError> {
+    use std::io::IsTerminal;
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::usage("nothing was changed: there is nobody to ask").hint("say --yes"));
+    }
+    context.console.say(format!("{question} [y/N] "));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(CliError::failed("nothing was changed")),
+    }
+}
+
+/// Applies a prepared plan with live progress. A failed or interrupted apply is an error that says how to go on.
+pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, CliError> {
+    let Prepared { plan, stored, prior, provider, store, lock } = prepared;
+    if !plan.is_empty() {
+        store.keep(&stored)?;
+    }
+    let recorder = Recorder::new(Arc::clone(&store) as Arc<dyn Store>, &stored, prior.snapshot);
+    let options = Options { parallel: context.parallel, cancel: CancellationToken::new() };
+    let interrupts = tokio::spawn(watch_interrupts(options.cancel.clone(), context.console.clone()));
+    let progress = Progress::new(&context.console, plan.steps.len());
+    let applied = apply::apply(&plan, &provider, &recorder, &options, &|event| progress.event(event)).await;
+    interrupts.abort();
+    progress.finish();
+    let outcome = applied?;
+    drop(lock);
+    if outcome.failed.is_empty() && outcome.skipped == 0 {
+        return Ok(outcome);
+    }
+    Err(failure(&outcome, options.cancel.is_cancelled()))
+}
+
+fn failure(outcome: &Outcome, cancelled: bool) -> CliError {
+    let mut message =
+        if cancelled { "interrupted".to_owned() } else { format!("{} of the steps failed", outcome.failed.len()) };
+    for (address, error) in &outcome.failed {
+        message.push_str(&format!("\n  {address}: {error}"));
+    }
+    message.push_str(&format!("\n{} steps are done and recorded, {} did not begin", outcome.done, outcome.skipped));
+    CliError::failed(message).hint("run the same command again: it goes on from here")
+}
+
+/// Ctrl-C once: what is under way ends and is recorded. Twice: stop now; what began is found again by its name.
+async fn watch_interrupts(cancel: CancellationToken, console: super::console::Console) {
+    let mut interrupts = 0;
+    while tokio::signal::ctrl_c().await.is_ok() {
+        interrupts += 1;
+        if interrupts > 1 {
+            console.warn("stopped; run the same command again to go on");
+            std::process::exit(130);
+        }
+        cancel.cancel();
+        console.warn(console.paint("ending what is under way; again to stop at once", Style::Strong));
+    }
+}

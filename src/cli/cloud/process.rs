@@ -1,0 +1,504 @@
+//! The embedded cloud as a process in the background: whether it runs, how it is started, how it is stopped.
+//!
+//! Beside the cloud's data lie
+//!
+//! - `server.json`: how to reach it ([`ServerFile`]), there while it serves;
+//! - `server.lock`: locked by the server while it lives. The lock goes with its process, however that ends, so it
+//!   tells a server from what a crash left behind, and waiting for it is waiting for the server's end;
+//! - `start.lock`: locked by whoever is starting or resetting it, so that there is one at a time;
+//! - `port`: the port of last time, so that endpoints people have written down stay true;
+//! - `server.log`: what it had to say.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::{cli::context::Context, cli::error::CliError, config::DEFAULT_REGION, files};
+
+/// Longest time from spawning the server to its being ready. After a crash the store is checked first.
+const START_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for a server to end by itself: its own limit (10 s) and a margin.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(15);
+/// Longest wait for the system to take a killed process down.
+const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for another command that is starting the cloud.
+const STARTER_WAIT_MAX: Duration = Duration::from_secs(90);
+/// Size at which `server.log` is put aside as `server.log.1` when a server starts, bytes.
+const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Lines of the log that an error shows.
+const LOG_TAIL_LINES: usize = 15;
+/// Bytes of the log that are looked at for them.
+const LOG_TAIL_BYTES: u64 = 16 * 1024;
+
+/// How to reach a running cloud: `server.json`, which only its owner may read.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFile {
+    /// Process id of the server.
+    pub pid: u32,
+    /// Port on 127.0.0.1.
+    pub port: u16,
+    /// Access key of the account's root user.
+    pub access_key_id: String,
+    /// And its secret.
+    pub secret_access_key: String,
+    /// Region for clients that are told none.
+    pub region: String,
+    /// When it began to serve.
+    pub started: jiff::Timestamp,
+}
+
+impl fmt::Debug for ServerFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerFile").field("pid", &self.pid).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl ServerFile {
+    /// The URL that clients are pointed at.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What SDK clients of the cloud are made from, outside of any project.
+    pub async fn sdk(&self) -> SdkConfig {
+        let credentials = Credentials::new(&self.access_key_id, &self.secret_access_key, None, None, "embedded cloud");
+        let loader = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(self.endpoint());
+        loader.region(Region::new(self.region.clone())).credentials_provider(credentials).load().await
+    }
+}
+
+/// The line by which a server that was started in the background tells how it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ready {
+    /// It serves, and `server.json` is written.
+    Ready {
+        /// Where.
+        port: u16,
+    },
+    /// It could not start.
+    Failed {
+        /// Why.
+        message: String,
+        /// The port is taken: another would do.
+        port_taken: bool,
+    },
+}
+
+/// The files beside the cloud's data.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    pub(super) fn new(folder: impl Into<PathBuf>) -> Self {
+        Files { folder: folder.into() }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    fn server(&self) -> PathBuf {
+        self.folder.join("server.json")
+    }
+
+    fn port(&self) -> PathBuf {
+        self.folder.join("port")
+    }
+
+    fn lock(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.folder.join(name))
+    }
+
+    /// The port of last time.
+    pub(super) fn remembered_port(&self) -> Option<u16> {
+        fs::read_to_string(self.port()).ok()?.trim().parse().ok().filter(|&port| port != 0)
+    }
+
+    /// The running server, if there is one.
+    pub(super) fn running(&self) -> io::Result<Option<ServerFile>> {
+        match self.server_lives()? {
+            true => self.read(),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether a server holds its lock. It does so from before `server.json` is there until its process has ended.
+    fn server_lives(&self) -> io::Result<bool> {
+        let lock = match File::open(self.folder.join("server.lock")) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // Shared, so that two who look at the same time do not take each other for a server.
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn read(&self) -> io::Result<Option<ServerFile>> {
+        match fs::read(self.server()) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+                .inspect_err(|error| tracing::warn!(%error, "server.json cannot be read: taken as not there"))
+                .ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The server's own part: marks it as alive and says how to reach it. The mark lasts until it is dropped.
+    pub(super) fn announce(&self, server: &ServerFile) -> io::Result<Announced> {
+        let lock = self.lock("server.lock")?;
+        // Whoever has the store open is the only server, so that this waits for a passing look at most.
+        lock.lock()?;
+        files::write_durably(&self.port(), format!("{}\n", server.port).as_bytes())?;
+        files::write_durably(&self.server(), &serde_json::to_vec_pretty(server)?)?;
+        Ok(Announced { files: self.clone(), _lock: lock })
+    }
+
+    /// Waits until no server lives; `false` when one still does after `limit`.
+    async fn wait_for_end(&self, limit: Duration) -> io::Result<bool> {
+        let path = self.folder.join("server.lock");
+        let waiting = tokio::task::spawn_blocking(move || match File::open(path) {
+            Ok(lock) => lock.lock_shared(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        });
+        match tokio::time::timeout(limit, waiting).await {
+            Ok(Ok(result)) => result.map(|()| true),
+            Ok(Err(panic)) => Err(io::Error::other(panic)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The right to start or reset the cloud, until it is dropped.
+    pub(super) async fn exclusive(&self) -> Result<File, CliError> {
+        files::create_private_folder(&self.folder).map_err(|error| self.failed("made", &error))?;
+        let lock = self.lock("start.lock").map_err(|error| self.failed("used", &error))?;
+        let waiting = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
+        match tokio::time::timeout(STARTER_WAIT_MAX, waiting).await {
+            Ok(Ok(lock)) => lock.map_err(|error| self.failed("locked", &error)),
+            Ok(Err(panic)) => Err(CliError::failed(panic)),
+            Err(_) => Err(CliError::failed(format!(
+                "another command has been starting or resetting the embedded cloud for {} s",
+                STARTER_WAIT_MAX.as_secs()
+            ))
+            .hint("end that command, then try again")),
+        }
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> CliError {
+        CliError::failed(format!("the embedded cloud's folder {} cannot be {what}: {error}", self.folder.display()))
+    }
+}
+
+/// A server that people can find, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Announced {
+    files: Files,
+    _lock: File,
+}
+
+impl Announced {
+    /// Takes the server out of sight before it stops; its lock stays until the process ends.
+    pub(super) fn withdraw(&self) {
+        // When it cannot be removed, the lock's end still tells that the server is gone.
+        let _ = fs::remove_file(self.files.server());
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+/// The cloud of the project, if it runs.
+pub async fn running(context: &Context) -> Result<Option<ServerFile>, CliError> {
+    let files = Files::new(context.cloud_folder());
+    files.running().map_err(|error| files.failed("read", &error))
+}
+
+/// The cloud of the project, started when it does not run.
+pub async fn ensure_running(context: &Context) -> Result<ServerFile, CliError> {
+    ensure_running_on(context, None).await.map(|(server, _)| server)
+}
+
+/// [`ensure_running`] on a certain port; tells whether it was started by this call.
+pub(super) async fn ensure_running_on(context: &Context, port: Option<u16>) -> Result<(ServerFile, bool), CliError> {
+    if let Some(server) = running(context).await? {
+        return Ok((server, false));
+    }
+    let files = Files::new(context.cloud_folder());
+    let _starting = files.exclusive().await?;
+    let failed = |error: io::Error| files.failed("read", &error);
+    if let Some(server) = files.running().map_err(failed)? {
+        return Ok((server, false));
+    }
+    // One that is just ending has to be gone: there is one server for a folder.
+    if !files.wait_for_end(STOP_WAIT_MAX).await.map_err(failed)? {
+        return Err(CliError::failed("the embedded cloud that ran before has not ended")
+            .hint("stop it with `lake cloud stop`, then try again"));
+    }
+    let region = region(context);
+    match (port, files.remembered_port()) {
+        (Some(port), _) => start(&files, port, &region).await?,
+        (None, None) => start(&files, 0, &region).await?,
+        (None, Some(remembered)) => match start(&files, remembered, &region).await {
+            Err(StartError { port_taken: true, .. }) => {
+                tracing::warn!(port = remembered, "the embedded cloud's port of last time is taken: taking another");
+                start(&files, 0, &region).await?;
+            }
+            other => other?,
+        },
+    }
+    let server = files.running().map_err(failed)?;
+    let server = server.ok_or_else(|| log_error(&files, "the embedded cloud ended as soon as it had started", 0))?;
+    Ok((server, true))
+}
+
+/// The stack's region, or the default outside of a project.
+fn region(context: &Context) -> String {
+    let config = context.config().ok();
+    let stack = config.as_ref().and_then(|config| context.stack(config).ok());
+    stack.map_or_else(|| DEFAULT_REGION.to_owned(), |stack| stack.region.clone())
+}
+
+/// Why a server did not start.
+struct StartError {
+    port_taken: bool,
+    error: CliError,
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        error.error
+    }
+}
+
+impl From<CliError> for StartError {
+    fn from(error: CliError) -> Self {
+        StartError { port_taken: false, error }
+    }
+}
+
+/// Starts a server in the background and waits until it serves.
+async fn start(files: &Files, port: u16, region: &str) -> Result<(), StartError> {
+    let failed = |error: io::Error| CliError::failed(format!("the embedded cloud cannot be started: {error}"));
+    let folder = files.folder.canonicalize().map_err(failed)?;
+    let (log, log_start) = open_log(files).map_err(failed)?;
+    let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
+    command.args(["-v", "--no-color", "cloud", "serve", "--detached", "--region", region, "--port"]);
+    command.arg(port.to_string()).arg("--folder").arg(&folder);
+    // Nothing of the caller's AWS set-up concerns it; with a Runtime API it would even take itself for a function.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AWS_")) {
+        command.env_remove(name);
+    }
+    // A process group of its own: Ctrl-C at the terminal is not meant for it. Its folder: it keeps no other busy.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut child = tokio::process::Command::from(command).spawn().map_err(failed)?;
+    let mut line = String::new();
+    let waiting = async {
+        match child.stdout.take() {
+            Some(stdout) => BufReader::new(stdout).read_line(&mut line).await,
+            None => Ok(0),
+        }
+    };
+    match tokio::time::timeout(START_WAIT_MAX, waiting).await {
+        Ok(read) => read.map_err(failed)?,
+        Err(_) => {
+            child.kill().await.map_err(failed)?;
+            let message = format!("the embedded cloud was not ready after {} s", START_WAIT_MAX.as_secs());
+            return Err(log_error(files, &message, log_start).into());
+        }
+    };
+    match serde_json::from_str(&line) {
+        Ok(Ready::Ready { .. }) => Ok(()),
+        Ok(Ready::Failed { message, port_taken }) => {
+            child.wait().await.map_err(failed)?;
+            let mut error = CliError::failed(message);
+            if port_taken {
+                error = error.hint("`lake cloud start` without --port takes a free one");
+            }
+            Err(StartError { port_taken, error })
+        }
+        Err(_) => {
+            let status = child.wait().await.map_err(failed)?;
+            Err(log_error(files, &format!("the embedded cloud did not start: {status}"), log_start).into())
+        }
+    }
+}
+
+/// The log, open at its end, and where that is. A long one is put aside first.
+fn open_log(files: &Files) -> io::Result<(File, u64)> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = files.log();
+    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LOG_BYTES_MAX) {
+        fs::rename(&path, path.with_extension("log.1"))?;
+    }
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+    let end = log.metadata()?.len();
+    Ok((log, end))
+}
+
+/// An error with what the log has to say since `start`.
+fn log_error(files: &Files, message: &str, start: u64) -> CliError {
+    let tail = log_tail(&files.log(), start).unwrap_or_default();
+    let message = if tail.is_empty() { message.to_owned() } else { format!("{message}; its log says:\n{tail}") };
+    CliError::failed(message).hint(format!("the whole log is {}", files.log().display()))
+}
+
+fn log_tail(path: &Path, start: u64) -> io::Result<String> {
+    let mut log = File::open(path)?;
+    let end = log.metadata()?.len();
+    log.seek(SeekFrom::Start(start.max(end.saturating_sub(LOG_TAIL_BYTES))))?;
+    let mut bytes = Vec::new();
+    log.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n"))
+}
+
+/// How a server came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// None was running.
+    WasNotRunning,
+    /// It finished what it was doing.
+    Gracefully,
+    /// It did not end in time and was killed; acknowledged writes are safe.
+    Killed,
+}
+
+/// Stops the project's cloud and returns once its process has ended.
+pub async fn stop(context: &Context) -> Result<Stopped, CliError> {
+    let files = Files::new(context.cloud_folder());
+    let failed = |error: io::Error| files.failed("read", &error);
+    let Some(server) = files.running().map_err(failed)? else {
+        // One that is ending is as good as gone once it is.
+        if !files.server_lives().map_err(failed)? || files.wait_for_end(STOP_WAIT_MAX).await.map_err(failed)? {
+            return Ok(Stopped::WasNotRunning);
+        }
+        return Err(CliError::failed("the embedded cloud is ending, but has not ended"));
+    };
+    signal(server.pid, Signal::TERM)?;
+    if files.wait_for_end(STOP_WAIT_MAX).await.map_err(failed)? {
+        return Ok(Stopped::Gracefully);
+    }
+    signal(server.pid, Signal::KILL)?;
+    if files.wait_for_end(KILL_WAIT_MAX).await.map_err(failed)? {
+        return Ok(Stopped::Killed);
+    }
+    Err(CliError::failed(format!("the embedded cloud, process {}, cannot be stopped", server.pid)))
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<(), CliError> {
+    let no_process = || CliError::failed(format!("server.json names process {pid}, which cannot be one"));
+    let target = i32::try_from(pid).ok().filter(|&pid| pid > 1).and_then(Pid::from_raw).ok_or_else(no_process)?;
+    match kill_process(target, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(CliError::failed(format!("the embedded cloud, process {pid}, cannot be signalled: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn server() -> ServerFile {
+        ServerFile {
+            pid: std::process::id(),
+            port: 4566,
+            access_key_id: "AKIA".to_owned(),
+            secret_access_key: "hush".to_owned(),
+            region: "eu-west-1".to_owned(),
+            started: jiff::Timestamp::now(),
+        }
+    }
+
+    fn files() -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path());
+        (folder, files)
+    }
+
+    #[test]
+    fn a_server_is_seen_while_it_lives_and_its_file_is_private() {
+        let (_folder, files) = files();
+        assert_eq!(files.running().unwrap(), None);
+        let announced = files.announce(&server()).unwrap();
+        assert_eq!(files.running().unwrap().unwrap().port, 4566);
+        assert_eq!(fs::metadata(files.server()).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(announced);
+        assert_eq!(files.running().unwrap(), None);
+        assert!(!files.server().exists());
+        assert_eq!(files.remembered_port(), Some(4566));
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_no_server_even_when_its_process_id_lives() {
+        let (_folder, files) = files();
+        files::write_durably(&files.server(), &serde_json::to_vec(&server()).unwrap()).unwrap();
+        assert_eq!(files.running().unwrap(), None, "nobody ever held the lock");
+        let lock = files.lock("server.lock").unwrap();
+        lock.lock().unwrap();
+        assert!(files.running().unwrap().is_some());
+        drop(lock);
+        assert_eq!(files.running().unwrap(), None, "the lock went with its process");
+    }
+
+    #[test]
+    fn a_server_that_has_withdrawn_is_waited_for_until_its_process_ends() {
+        let (_folder, files) = files();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let announced = files.announce(&server()).unwrap();
+        announced.withdraw();
+        assert_eq!(files.running().unwrap(), None);
+        assert!(files.server_lives().unwrap());
+        assert!(!runtime.block_on(files.wait_for_end(Duration::from_millis(20))).unwrap());
+        drop(announced);
+        assert!(runtime.block_on(files.wait_for_end(Duration::from_secs(5))).unwrap());
+    }
+
+    #[test]
+    fn a_damaged_server_file_is_taken_as_none_and_debug_hides_the_secret() {
+        let (_folder, files) = files();
+        let lock = files.lock("server.lock").unwrap();
+        lock.lock().unwrap();
+        fs::write(files.server(), b"{ half").unwrap();
+        assert_eq!(files.running().unwrap(), None);
+        assert!(!format!("{:?}", server()).contains("hush"));
+    }
+
+    #[test]
+    fn the_log_that_an_error_shows_is_the_last_lines_since_the_start() {
+        let (folder, _) = files();
+        let path = folder.path().join("server.log");
+        let text: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        fs::write(&path, &text).unwrap();
+        let tail = log_tail(&path, 0).unwrap();
+        assert!(tail.starts_with("line 85") && tail.ends_with("line 99"), "{tail}");
+        assert_eq!(log_tail(&path, text.len() as u64).unwrap(), "");
+    }
+}

@@ -1,0 +1,99 @@
+//! From a stack to SDK clients: the embedded cloud or AWS, told apart here and nowhere else.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
+use aws_credential_types::Credentials;
+
+use crate::config::{Config, Stack, Target};
+
+use super::{cloud::process, context::Context, error::CliError};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether a command may start the embedded cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It starts when it is not running.
+    IfNeeded,
+    /// A cloud that is not running is an error.
+    Never,
+}
+
+/// A stack's cloud, ready to be called.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// What every SDK client is made from.
+    pub sdk: SdkConfig,
+    /// The account behind the credentials.
+    pub account_id: String,
+    /// `aws`, or a partition of its own such as `aws-cn`.
+    pub partition: String,
+    /// The stack's region.
+    pub region: String,
+}
+
+impl Connection {
+    /// An S3 client; path style for every server but AWS's own, whose names resolve.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let path_style = self.sdk.endpoint_url().is_some();
+        aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&self.sdk).force_path_style(path_style).build())
+    }
+}
+
+/// Connects to the stack's cloud.
+pub async fn connect(context: &Context, config: &Config, stack: &Stack, start: Start) -> Result<Connection, CliError> {
+    let _ = config;
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    let loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(stack.region.clone()))
+        .timeout_config(timeouts);
+    let sdk = match &stack.target {
+        Target::Embedded => {
+            let server = match start {
+                Start::IfNeeded => process::ensure_running(context).await?,
+                Start::Never => process::running(context).await?.ok_or_else(not_running)?,
+            };
+            let credentials =
+                Credentials::new(&server.access_key_id, &server.secret_access_key, None, None, "embedded cloud");
+            loader.endpoint_url(server.endpoint()).credentials_provider(credentials).load().await
+        }
+        Target::Aws { profile, endpoint_url } => {
+            let mut loader = loader;
+            if let Some(profile) = profile {
+                loader = loader.profile_name(profile);
+            }
+            if let Some(endpoint_url) = endpoint_url {
+                loader = loader.endpoint_url(endpoint_url);
+            }
+            loader.load().await
+        }
+    };
+    identify(sdk, stack).await
+}
+
+fn not_running() -> CliError {
+    CliError::failed("the embedded cloud is not running").hint("start it with `lake cloud start`, or `lake apply`")
+}
+
+async fn identify(sdk: SdkConfig, stack: &Stack) -> Result<Connection, CliError> {
+    let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await;
+    let caller = caller.map_err(|error| {
+        let error = crate::provider::aws::classify("sts:GetCallerIdentity", error);
+        let message = format!("the cloud does not accept the credentials: {error}");
+        CliError::failed(message).hint(match stack.target {
+            Target::Embedded => "restart it with `lake cloud stop` and `lake cloud start`".to_owned(),
+            Target::Aws { .. } => {
+                format!("check the credentials of stack `{}` (`aws sts get-caller-identity`)", stack.name)
+            }
+        })
+    })?;
+    let arn = caller.arn().unwrap_or("arn:aws:");
+    Ok(Connection {
+        account_id: caller.account().unwrap_or_default().to_owned(),
+        partition: arn.split(':').nth(1).unwrap_or("aws").to_owned(),
+        region: stack.region.clone(),
+        sdk,
+    })
+}

@@ -1,0 +1,168 @@
+//! What `plan`, `apply` and `destroy` have in common: configuration, cloud, packages, program, state, plan.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    config::{Config, OnDestroy, Stack, Target},
+    files,
+    package::{self, Storage},
+    plan::{self, Plan},
+    program::{self, FunctionPackage, FunctionSize, ManifestObject},
+    provider::{
+        Provider,
+        aws::{self, Assets},
+    },
+    refresh::{Prior, refresh},
+    resource::Program,
+    state::{
+        Snapshot,
+        store::{LocalStore, Lock, Store},
+    },
+};
+
+use super::{
+    connect::{Connection, Start, connect},
+    context::Context,
+    error::CliError,
+};
+
+/// Where a plan leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// To what `lake.toml` declares.
+    Declared,
+    /// To nothing: the empty program.
+    Nothing,
+}
+
+/// A plan, and everything to apply it with.
+pub struct Prepared {
+    /// What is to be done.
+    pub plan: Plan,
+    /// State as stored.
+    pub stored: Snapshot,
+    /// State as the cloud confirms it.
+    pub prior: Prior,
+    /// The kinds of the stack's cloud.
+    pub provider: Arc<Provider>,
+    /// Where state is kept.
+    pub store: Arc<LocalStore>,
+    /// The stack is ours alone while this lives.
+    pub lock: Option<Lock>,
+}
+
+/// Gets from the project's folder to a plan. With a `command`, the stack stays locked for it.
+pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Result<Prepared, CliError> {
+    let config = context.config()?;
+    let stack = context.stack(&config)?;
+    let store = Arc::new(context.store());
+    let lock = command.map(|command| store.lock(command)).transpose()?;
+    let stored = load_or_create(&store, &config, stack)?;
+    let connection = connect(context, &config, stack, Start::IfNeeded).await?;
+    let (program, assets) = match goal {
+        Goal::Declared => declared(context, &config, stack, &connection)?,
+        Goal::Nothing => (Program::default(), Assets::default()),
+    };
+    let provider = Arc::new(aws::provider(&connection.sdk, assets));
+    let prior = refresh(stored.clone(), &provider, context.parallel).await?;
+    let inputs = plan::Inputs { program: &program, prior: &prior.snapshot, config_hash: &config.hash };
+    let plan = plan::plan(inputs)?;
+    Ok(Prepared { plan, stored, prior, provider, store, lock })
+}
+
+/// The stack's state. A new stack's is written at once: the names in its first plan are the names that apply makes.
+fn load_or_create(store: &LocalStore, config: &Config, stack: &Stack) -> Result<Snapshot, CliError> {
+    if let Some(snapshot) = store.load()? {
+        if snapshot.lake != config.lake.name {
+            let message = format!(
+                "the state of stack `{}` belongs to the lake `{}`, not `{}`",
+                stack.name, snapshot.lake, config.lake.name
+            );
+            return Err(CliError::failed(message)
+                .hint("destroy the stack before renaming the lake, or give this lake a stack of its own"));
+        }
+        return Ok(snapshot);
+    }
+    let snapshot = Snapshot::new(&config.lake.name, &stack.name);
+    store.save(&snapshot)?;
+    Ok(snapshot)
+}
+
+/// The program of `lake.toml`, and the packages it deploys.
+fn declared(
+    context: &Context,
+    config: &Config,
+    stack: &Stack,
+    connection: &Connection,
+) -> Result<(Program, Assets), CliError> {
+    let bootstrap = match &stack.executor {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?,
+    };
+    // Loopback carries bytes faster than they deflate; the way to AWS does not.
+    let storage = match stack.target {
+        Target::Embedded => Storage::Stored,
+        Target::Aws { .. } => {
+            package::check_for_aws(&bootstrap)?;
+            Storage::Deflated
+        }
+    };
+    let cache = context.state_folder().join("packages");
+    let zip = package::function_zip(&bootstrap, &cache, storage)?;
+    let (manifest, manifest_path) = manifest(config, &cache)?;
+    let assets = [(zip.sha256.clone(), zip.path), (manifest.sha256.clone(), manifest_path)].into_iter().collect();
+    let package = FunctionPackage { sha256: zip.sha256, architecture: zip.architecture.to_string() };
+    Ok((program::program(&inputs(config, stack, connection, package, manifest)), assets))
+}
+
+/// The datasets as the functions read them, in a file to be uploaded.
+fn manifest(config: &Config, cache: &Path) -> Result<(ManifestObject, PathBuf), CliError> {
+    let (key, bytes) = package::manifest(&config.datasets);
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let path = cache.join(format!("{sha256}.json"));
+    if !path.exists() {
+        files::write_durably(&path, &bytes)?;
+    }
+    Ok((ManifestObject { key, sha256 }, path))
+}
+
+fn inputs(
+    config: &Config,
+    stack: &Stack,
+    connection: &Connection,
+    package: FunctionPackage,
+    manifest: ManifestObject,
+) -> program::Inputs {
+    program::Inputs {
+        lake: config.lake.name.clone(),
+        stack: stack.name.clone(),
+        region: connection.region.clone(),
+        account_id: connection.account_id.clone(),
+        partition: connection.partition.clone(),
+        on_destroy_retain: stack.on_destroy == OnDestroy::Retain,
+        datasets: config.datasets.clone(),
+        package,
+        manifest,
+        intake: FunctionSize::INTAKE,
+        convert: FunctionSize::CONVERT,
+    }
+}
+
+/// The program without a cloud to ask and a package to hash: its resources and edges are the same.
+pub fn program_offline(config: &Config, stack: &Stack) -> Program {
+    let nowhere = Connection {
+        sdk: aws_config::SdkConfig::builder().build(),
+        account_id: "000000000000".to_owned(),
+        partition: "aws".to_owned(),
+        region: stack.region.clone(),
+    };
+    let package = FunctionPackage { sha256: String::new(), architecture: String::new() };
+    let (key, _) = package::manifest(&config.datasets);
+    let manifest = ManifestObject { key, sha256: String::new() };
+    program::program(&inputs(config, stack, &nowhere, package, manifest))
+}

@@ -1,0 +1,323 @@
+//! `lake convert`
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::{
+    dataset::{Column, Dataset},
+    executor::{
+        self, Converted, Dialect, Error, Input, Origin, Progress, Report, Source,
+        local::{FileOutput, FileSink, FileSource},
+    },
+};
+
+use super::{console::Style, context::Context, deployed::no_dataset, error::CliError, put::milliseconds, rows};
+
+/// Rejected rows that are shown.
+const REJECTS_SHOWN_MAX: usize = 10;
+/// How often the bar is brought up to date.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Converts CSV files on this machine into one Parquet file, with no cloud and no project.
+///
+/// Columns and types are found out over all files, unless a dataset's contract fixes them. Rows that do not fit are set
+/// aside in PATH.rejects.parquet, each with its file, line, byte offset, column and reason: read = kept + rejected.
+///
+/// Example: lake convert data/*.csv --out flights.parquet
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// CSV files.
+    #[arg(value_name = "IN", required = true)]
+    inputs: Vec<PathBuf>,
+    /// The Parquet file; one that is there is replaced.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Reads and writes as this `[dataset.NAME]` of lake.toml says.
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Leaves every column a string.
+    #[arg(long)]
+    text: bool,
+}
+
+/// One conversion, ready to go.
+struct Job {
+    dataset: Dataset,
+    sources: Vec<FileSource>,
+    out: PathBuf,
+    rejects: PathBuf,
+    text: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let job = Arc::new(job(args, context)?);
+    let begun = Instant::now();
+    let progress = Arc::new(Progress::new());
+    let bar = bar(context, &job, &progress);
+    let working = {
+        let (job, progress) = (Arc::clone(&job), Arc::clone(&progress));
+        tokio::task::spawn_blocking(move || convert(&job, &progress))
+    };
+    let converted = tokio::select! {
+        converted = finish_or_cancel(working, &progress) => converted,
+        () = keep_up(bar.as_ref(), &progress) => Err(CliError::failed("interrupted")), // it never ends
+    };
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let report = converted?;
+    tell(context, &job, &report, begun.elapsed())?;
+    context.console.json(&json!({
+        "out": (report.kept > 0).then_some(&job.out),
+        "rejects": (report.rejected > 0).then_some(&job.rejects),
+        "report": report,
+    }))?;
+    if report.kept == 0 && report.rejected > 0 {
+        return Err(CliError::failed(format!("no row could be kept; {} was not written", job.out.display()))
+            .hint("the rejects file has the reason for each row; --text keeps every column as it is"));
+    }
+    Ok(())
+}
+
+fn job(args: Args, context: &Context) -> Result<Job, CliError> {
+    let dataset = match &args.dataset {
+        Some(name) => {
+            let config = context.config()?;
+            let found = config.datasets.iter().find(|dataset| dataset.name == *name);
+            found.cloned().ok_or_else(|| no_dataset(&config, name))?
+        }
+        None => Dataset::new("data", "data/"),
+    };
+    if args.text && dataset.schema.is_some() {
+        return Err(CliError::usage(format!("--text contradicts the contract of dataset `{}`", dataset.name)));
+    }
+    if args.out.is_dir() {
+        return Err(
+            CliError::usage(format!("{} is a folder", args.out.display())).hint("--out names the file to write")
+        );
+    }
+    let rejects = rejects_path(&args.out);
+    let outputs = [&args.out, &rejects].map(|path| path.canonicalize().ok());
+    for input in &args.inputs {
+        let real = input.canonicalize().map_err(|error| CliError::usage(format!("{}: {error}", input.display())))?;
+        if real.is_dir() {
+            return Err(CliError::usage(format!("{} is a folder", input.display()))
+                .hint("name the files in it, such as DIR/*.csv"));
+        }
+        if !real.is_file() {
+            return Err(
+                CliError::usage(format!("{} cannot be read twice", input.display())).hint("write it to a file first")
+            );
+        }
+        if outputs.iter().flatten().any(|output| *output == real) {
+            return Err(CliError::usage(format!("{} would be overwritten while it is read", input.display())));
+        }
+    }
+    let sources = args.inputs.into_iter().map(FileSource::new).collect();
+    Ok(Job { dataset, sources, out: args.out, rejects, text: args.text })
+}
+
+/// `flights.parquet` → `flights.parquet.rejects.parquet`.
+fn rejects_path(out: &Path) -> PathBuf {
+    let mut path = out.as_os_str().to_owned();
+    path.push(".rejects.parquet");
+    path.into()
+}
+
+/// The whole conversion. Blocks.
+fn convert(job: &Job, progress: &Progress) -> Result<Report, Error> {
+    let begun = Instant::now();
+    let (columns, dialects) = columns(job, progress)?;
+    let infer_ms = milliseconds(begun.elapsed());
+    let inputs: Vec<Input<'_>> = job
+        .sources
+        .iter()
+        .zip(dialects)
+        .map(|(source, dialect)| Input {
+            source,
+            origin: Origin { uri: source.name().to_owned(), etag: None },
+            dialect,
+        })
+        .collect();
+    let mut sink = FileSink::new(&job.out, &job.rejects);
+    let converted = executor::convert_all(&inputs, &job.dataset, &columns, &mut sink, progress)?;
+    let mut report = commit(job, converted)?;
+    report.stages.infer_ms = infer_ms;
+    Ok(report)
+}
+
+/// The table's columns, and how each file is written as far as that is known by now.
+fn columns(job: &Job, progress: &Progress) -> Result<(Vec<Column>, Vec<Option<Dialect>>), Error> {
+    if let Some(columns) = &job.dataset.schema {
+        return Ok((columns.clone(), vec![None; job.sources.len()]));
+    }
+    let sources: Vec<&dyn Source> = job.sources.iter().map(|source| source as &dyn Source).collect();
+    let found = executor::infer_all(&sources, &job.dataset.csv, job.text, progress)?;
+    Ok((found.columns, found.dialects))
+}
+
+/// Puts the files in their places; rejects of an earlier conversion go.
+fn commit(job: &Job, converted: Converted<FileOutput>) -> Result<Report, Error> {
+    let failed = |output| move |source| Error::Open { output, source };
+    // Rejects first: a data file is never there without what belongs to it.
+    match converted.rejects {
+        Some(rejects) => drop(rejects.commit().map_err(failed("rejects"))?),
+        None => match std::fs::remove_file(&job.rejects) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("rejects")(error)),
+            _ => {}
+        },
+    }
+    if let Some(data) = converted.data {
+        data.commit().map_err(failed("data"))?;
+    }
+    Ok(converted.report)
+}
+
+/// Waits for the work. Ctrl-C stops it at its next batch, and nothing half-written stays.
+async fn finish_or_cancel(
+    mut working: tokio::task::JoinHandle<Result<Report, Error>>,
+    progress: &Progress,
+) -> Result<Report, CliError> {
+    let ended = tokio::select! {
+        ended = &mut working => ended,
+        _ = tokio::signal::ctrl_c() => {
+            progress.cancel();
+            working.await
+        }
+    };
+    match ended.map_err(CliError::failed)? {
+        Err(Error::Cancelled) => Err(CliError::failed("interrupted; nothing was written")),
+        ended => Ok(ended?),
+    }
+}
+
+fn bar(context: &Context, job: &Job, progress: &Progress) -> Option<ProgressBar> {
+    if !context.console.is_interactive() {
+        return None;
+    }
+    let bytes: Option<u64> = job.sources.iter().map(Source::len).sum();
+    let passes = if job.dataset.schema.is_some() { 1 } else { 2 };
+    let template = "{spinner} {bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}";
+    let bar = match bytes {
+        Some(bytes) => ProgressBar::new(bytes * passes),
+        None => ProgressBar::new_spinner(),
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("BUG: the template is well formed"));
+    bar.set_position(progress.bytes_read());
+    Some(bar)
+}
+
+/// Keeps the bar up to date, for ever.
+async fn keep_up(bar: Option<&ProgressBar>, progress: &Progress) {
+    let Some(bar) = bar else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        bar.set_position(progress.bytes_read());
+        bar.set_message(format!("{} rows", HumanCount(progress.rows_read())));
+    }
+}
+
+fn tell(context: &Context, job: &Job, report: &Report, time: Duration) -> Result<(), CliError> {
+    let console = &context.console;
+    let seconds = time.as_secs_f64().max(0.001);
+    let (read, kept, rejected) = (HumanCount(report.read), HumanCount(report.kept), HumanCount(report.rejected));
+    console.say(format!("{read} rows read, {kept} kept, {rejected} rejected"));
+    if report.kept > 0 {
+        let rate = HumanBytes((report.bytes_read as f64 / seconds) as u64);
+        console.say(format!(
+            "{}: {} of CSV → {} in {seconds:.2} s ({rate}/s)",
+            console.paint(job.out.display(), Style::Strong),
+            HumanBytes(report.bytes_read),
+            HumanBytes(report.bytes_written),
+        ));
+    } else if report.rejected == 0 {
+        console.warn(format!("there is no row in the input; {} was not written", job.out.display()));
+    }
+    if !report.missing_columns.is_empty() {
+        console.warn(format!("null for want of a column in some file: {}", report.missing_columns.join(", ")));
+    }
+    if report.rejected > 0 {
+        rejected_rows(context, job, report)?;
+    }
+    Ok(())
+}
+
+/// What was set aside: how often for which reason, and the first of them.
+fn rejected_rows(context: &Context, job: &Job, report: &Report) -> Result<(), CliError> {
+    let console = &context.console;
+    let reasons: Vec<String> = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    console.warn(format!(
+        "{} rows were rejected ({}) and are in {}",
+        HumanCount(report.rejected),
+        reasons.join(", "),
+        job.rejects.display()
+    ));
+    let (batches, _) = rows::first_rows(File::open(&job.rejects)?, REJECTS_SHOWN_MAX)?;
+    for batch in &batches {
+        for reject in rows::objects(batch)? {
+            let text = |name: &str| reject.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+            let line = reject.get("line").map(ToString::to_string).unwrap_or_default();
+            let place = format!("{}:{line}", text("file"));
+            console.say(format!("  {place}: {}", super::table::printable(text("message"))));
+        }
+    }
+    if report.rejected > REJECTS_SHOWN_MAX as u64 {
+        console.say(format!("  and {} more", HumanCount(report.rejected - REJECTS_SHOWN_MAX as u64)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(folder: &Path, inputs: &[(&str, &str)]) -> Job {
+        let source = |(name, text): &(&str, &str)| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            FileSource::new(path)
+        };
+        let out = folder.join("out.parquet");
+        let rejects = rejects_path(&out);
+        let sources = inputs.iter().map(source).collect();
+        Job { dataset: Dataset::new("data", "data/"), sources, out, rejects, text: false }
+    }
+
+    #[test]
+    fn several_files_become_one_and_a_reject_knows_its_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = job(folder.path(), &[("a.csv", "id,name\n1,x\n2,y\n"), ("b.csv", "name,id\nz,3\nlost\n")]);
+        let report = convert(&job, &Progress::new()).unwrap();
+        assert_eq!((report.read, report.kept, report.rejected), (4, 3, 1));
+        let (batches, total) = rows::first_rows(File::open(&job.out).unwrap(), 10).unwrap();
+        assert_eq!(total, 3);
+        let ids: Vec<i64> = batches
+            .iter()
+            .flat_map(|batch| rows::objects(batch).unwrap())
+            .map(|row| row["id"].as_i64().unwrap())
+            .collect();
+        assert_eq!(ids, [1, 2, 3]);
+        let (rejects, _) = rows::first_rows(File::open(&job.rejects).unwrap(), 10).unwrap();
+        let reject = &rows::objects(&rejects[0]).unwrap()[0];
+        assert!(reject["file"].as_str().unwrap().ends_with("b.csv"));
+        assert_eq!(reject["line"], 3);
+    }
+
+    #[test]
+    fn rejects_of_an_earlier_conversion_do_not_outlive_a_clean_one() {
+        let folder = tempfile::tempdir().unwrap();
+        convert(&job(folder.path(), &[("a.csv", "id\n1\n1,2\n")]), &Progress::new()).unwrap();
+        assert!(folder.path().join("out.parquet.rejects.parquet").exists());
+        let clean = job(folder.path(), &[("a.csv", "id\n1\n2\n")]);
+        convert(&clean, &Progress::new()).unwrap();
+        assert!(!clean.rejects.exists());
+    }
+}

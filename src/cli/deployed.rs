@@ -1,0 +1,111 @@
+//! A stack that has been applied: what its buckets and functions are called, and clients to reach them.
+
+use serde_json::Value;
+
+use crate::{
+    config::Config,
+    dataset::{Dataset, Manifest},
+    pipeline::aws::{Aws, Names},
+    resource::Address,
+    state::{Snapshot, store::Store},
+};
+
+use super::{
+    connect::{Connection, Start, connect},
+    context::Context,
+    error::CliError,
+};
+
+/// An applied stack and the way to it.
+pub struct Deployed {
+    /// `lake.toml` as it is now.
+    pub config: Config,
+    /// The stack's cloud.
+    pub connection: Connection,
+    /// Where files are put.
+    pub raw_bucket: String,
+    /// Where Parquet and the ledger are.
+    pub processed_bucket: String,
+    /// The Glue database of the tables.
+    pub database: String,
+    snapshot: Snapshot,
+}
+
+impl Deployed {
+    /// The stack that the user means. The embedded cloud is started when it is not running.
+    pub async fn open(context: &Context) -> Result<Self, CliError> {
+        let config = context.config()?;
+        let stack = context.stack(&config)?;
+        let snapshot = context.store().load()?.filter(|snapshot| !snapshot.outputs.is_empty());
+        let snapshot = snapshot.ok_or_else(|| {
+            CliError::failed(format!("stack `{}` has not been applied", stack.name)).hint("run `lake apply` first")
+        })?;
+        let raw_bucket = output(&snapshot, "raw_bucket")?;
+        let processed_bucket = output(&snapshot, "processed_bucket")?;
+        let database = output(&snapshot, "database")?;
+        let connection = connect(context, &config, stack, Start::IfNeeded).await?;
+        Ok(Deployed { config, connection, raw_bucket, processed_bucket, database, snapshot })
+    }
+
+    /// The dataset of that name.
+    pub fn dataset(&self, name: &str) -> Result<&Dataset, CliError> {
+        self.config.datasets.iter().find(|dataset| dataset.name == name).ok_or_else(|| no_dataset(&self.config, name))
+    }
+
+    /// The dataset of that name, or all of them.
+    pub fn datasets(&self, name: Option<&str>) -> Result<Vec<&Dataset>, CliError> {
+        match name {
+            Some(name) => Ok(vec![self.dataset(name)?]),
+            None => Ok(self.config.datasets.iter().collect()),
+        }
+    }
+
+    /// What the cloud knows the resource `kind/name` by; `None` when the stack has none.
+    pub fn identity(&self, kind: &str, name: &str) -> Option<&str> {
+        self.snapshot.resources.get(&Address::new(kind, name)).map(|recorded| recorded.identity.as_str())
+    }
+
+    /// The names of the stack's resources of `kind`.
+    pub fn names(&self, kind: &str) -> Vec<&str> {
+        let addresses = self.snapshot.resources.keys();
+        addresses.filter(|address| address.kind == kind).map(|address| address.name.as_str()).collect()
+    }
+
+    /// The ledger, and the functions that work on it.
+    pub fn pipeline(&self) -> Result<Aws, CliError> {
+        let names = Names {
+            lake: self.snapshot.lake.clone(),
+            stack: self.snapshot.stack.clone(),
+            raw_bucket: self.raw_bucket.clone(),
+            processed_bucket: self.processed_bucket.clone(),
+            database: self.database.clone(),
+            convert_function: output(&self.snapshot, "convert_function")?,
+        };
+        Ok(Aws::new(&self.connection.sdk, names))
+    }
+
+    /// Whether the datasets are deployed as lake.toml says now.
+    pub fn is_current(&self) -> bool {
+        let key = Manifest::new(self.config.datasets.clone()).object_key();
+        let manifest = self.snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"));
+        manifest.is_none_or(|manifest| manifest.inputs.get("key").and_then(Value::as_str) == Some(&key))
+    }
+}
+
+/// A dataset that lake.toml does not have, with those that it has.
+pub fn no_dataset(config: &Config, name: &str) -> CliError {
+    let names: Vec<&str> = config.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+    let hint = match names.is_empty() {
+        true => "lake.toml has no [dataset.NAME] section yet".to_owned(),
+        false => format!("the datasets are: {}", names.join(", ")),
+    };
+    CliError::usage(format!("there is no dataset `{name}`")).hint(hint)
+}
+
+fn output(snapshot: &Snapshot, name: &str) -> Result<String, CliError> {
+    let value = snapshot.outputs.get(name).and_then(Value::as_str);
+    value.map(str::to_owned).ok_or_else(|| {
+        CliError::failed(format!("stack `{}` has no output `{name}`", snapshot.stack))
+            .hint("`lake apply` writes it; the last one may have been made by another version of lake")
+    })
+}

@@ -1,0 +1,112 @@
+//! The CLI's one error type: what went wrong, and hints on what to do next.
+
+use std::fmt;
+
+use crate::config::ConfigError;
+
+use super::{EXIT_FAILED, EXIT_USAGE};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct CliError {
+    kind: Kind,
+    hints: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// `lake.toml` is wrong: shown with its lines.
+    Config(Box<ConfigError>),
+    /// The arguments are wrong in a way clap cannot see.
+    Usage(String),
+    /// Anything else, with its chain of causes.
+    Failed(anyhow::Error),
+}
+
+impl CliError {
+    /// A failure in plain words.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        CliError { kind: Kind::Failed(anyhow::anyhow!("{message}")), hints: Vec::new() }
+    }
+
+    /// Wrong arguments.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        CliError { kind: Kind::Usage(message.to_string()), hints: Vec::new() }
+    }
+
+    /// Adds what the user can do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// What the user can do next.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The configuration error, to be shown with its lines.
+    pub fn as_config(&self) -> Option<&ConfigError> {
+        match &self.kind {
+            Kind::Config(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Usage(_) => EXIT_USAGE,
+            _ => EXIT_FAILED,
+        }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Config(error) => error.fmt(f),
+            Kind::Usage(message) => f.write_str(message),
+            Kind::Failed(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        CliError { kind: Kind::Config(Box::new(error)), hints: Vec::new() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for CliError
+where
+    E: NotConfig,
+{
+    fn from(error: E) -> Self {
+        CliError { kind: Kind::Failed(error.into()), hints: Vec::new() }
+    }
+}
+
+/// Errors that need no special rendering; [`ConfigError`] is the one that does.
+pub trait NotConfig {}
+
+macro_rules! not_config {
+    ($($error:ty),* $(,)?) => {$(impl NotConfig for $error {})*};
+}
+
+not_config!(
+    anyhow::Error,
+    std::io::Error,
+    serde_json::Error,
+    arrow::error::ArrowError,
+    parquet::errors::ParquetError,
+    crate::apply::StepError,
+    crate::executor::Error,
+    crate::pipeline::ports::CloudError,
+    crate::package::PackageError,
+    crate::plan::PlanError,
+    crate::provider::ProviderError,
+    crate::refresh::RefreshError,
+    crate::state::store::StateError,
+);

@@ -1,0 +1,155 @@
+//! `lake logs`
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_cloudwatchlogs::{Client, types::FilteredLogEvent};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{console::Style, context::Context, deployed::Deployed, error::CliError, table::printable};
+
+/// How far back `lake logs` looks unless told otherwise.
+const SINCE_DEFAULT: &str = "1h";
+/// Pause between two looks with `--follow`. (CloudWatch Logs has a live tail, but not for everybody's credentials,
+/// and it costs by the minute.)
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
+/// How late an event may come to light and still be shown by `--follow`, milliseconds.
+const LATE_MS_MAX: i64 = 10_000;
+/// Kind of the resources whose logs these are.
+const LOG_GROUP: &str = "aws:logs:LogGroup";
+
+/// Shows what a function of the lake logged: `intake` or `convert`.
+///
+/// Example: lake logs convert --since 10m --follow
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The function.
+    #[arg(value_name = "FUNCTION")]
+    function: String,
+    /// Goes on with what comes.
+    #[arg(short, long)]
+    follow: bool,
+    /// How far back, such as `90s`, `10m`, `2h`, `3d`.
+    #[arg(long, value_name = "DURATION", default_value = SINCE_DEFAULT, value_parser = duration)]
+    since: SignedDuration,
+    /// Only what matches a CloudWatch filter pattern.
+    #[arg(long, value_name = "PATTERN")]
+    filter: Option<String>,
+}
+
+/// A day has 24 hours here: it is about how long ago something was.
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok());
+    let duration = match days {
+        Some(days) => SignedDuration::try_from_hours(days.saturating_mul(24)).ok_or_else(|| "too long".to_owned()),
+        None => text
+            .parse::<SignedDuration>()
+            .map_err(|_| "expected a duration such as `90s`, `10m`, `2h`, `3d`".to_owned()),
+    }?;
+    match duration.is_negative() {
+        true => Err("it must not be negative".to_owned()),
+        false => Ok(duration),
+    }
+}
+
+/// An event as JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: Timestamp,
+    stream: &'a str,
+    message: &'a str,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let deployed = Deployed::open(context).await?;
+    let group = deployed.identity(LOG_GROUP, &args.function).ok_or_else(|| {
+        let names = deployed.names(LOG_GROUP).join(", ");
+        CliError::usage(format!("there is no function `{}`", args.function)).hint(format!("the functions are: {names}"))
+    })?;
+    let begin = Timestamp::now().checked_sub(args.since).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut tail = Tail {
+        client: Client::new(&deployed.connection.sdk),
+        group,
+        pattern: args.filter.as_deref(),
+        start_ms: begin.as_millisecond().max(0),
+        latest_ms: 0,
+        seen: HashMap::new(),
+    };
+    let shown = tail.show_new(context).await?;
+    if shown == 0 && !args.follow {
+        let since = format!("no events since {begin:.0}; --since looks further back, such as `--since 7d`");
+        context.console.note(since);
+    }
+    while args.follow {
+        tokio::time::sleep(FOLLOW_PAUSE).await;
+        tail.show_new(context).await?;
+    }
+    Ok(())
+}
+
+/// The end of a log group, as far as it has been shown.
+struct Tail<'a> {
+    client: Client,
+    group: &'a str,
+    pattern: Option<&'a str>,
+    start_ms: i64,
+    latest_ms: i64,
+    /// Events shown, by id, with their time: those that may come up again.
+    seen: HashMap<String, i64>,
+}
+
+impl Tail<'_> {
+    /// Shows what has not been shown, and tells how much that was.
+    async fn show_new(&mut self, context: &Context) -> Result<usize, CliError> {
+        let request = self.client.filter_log_events().log_group_name(self.group).start_time(self.start_ms);
+        let mut pages = request.set_filter_pattern(self.pattern.map(str::to_owned)).into_paginator().send();
+        let mut shown = 0;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| super::service_error("logs:FilterLogEvents", self.group, error))?;
+            for event in page.events() {
+                let (id, time) = (event.event_id().unwrap_or_default(), event.timestamp().unwrap_or_default());
+                if self.seen.insert(id.to_owned(), time).is_none() {
+                    show(context, event)?;
+                    shown += 1;
+                }
+                self.latest_ms = self.latest_ms.max(time);
+            }
+        }
+        self.start_ms = self.start_ms.max(self.latest_ms - LATE_MS_MAX);
+        self.seen.retain(|_, time| *time >= self.start_ms);
+        Ok(shown)
+    }
+}
+
+fn show(context: &Context, event: &FilteredLogEvent) -> Result<(), CliError> {
+    let console = &context.console;
+    let timestamp = Timestamp::from_millisecond(event.timestamp().unwrap_or_default()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let message = event.message().unwrap_or_default().trim_end();
+    if console.is_json() {
+        return console.json(&Line { timestamp, stream: event.log_stream_name().unwrap_or_default(), message });
+    }
+    let time = console.paint(format!("{timestamp:.3}"), Style::Faint);
+    for (index, line) in message.lines().enumerate() {
+        match index {
+            0 => console.say(format!("{time}  {}", printable(line))),
+            _ => console.say(format!("{:24}  {}", "", printable(line))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("90s"), Ok(SignedDuration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(SignedDuration::from_mins(10)));
+        assert_eq!(duration("1h30m"), Ok(SignedDuration::from_mins(90)));
+        assert_eq!(duration("3d"), Ok(SignedDuration::from_hours(72)));
+        for wrong in ["", "yesterday", "-5m", "5"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

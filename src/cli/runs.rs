@@ -1,0 +1,96 @@
+//! `lake runs`
+
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::json;
+
+use crate::pipeline::{
+    ledger::{Run, RunOutcome},
+    view,
+};
+
+use super::{
+    console::Style,
+    context::Context,
+    deployed::Deployed,
+    error::CliError,
+    table::{Align, Cell, Table},
+};
+
+/// Runs that are shown unless told otherwise.
+const LIMIT_DEFAULT: usize = 20;
+
+/// Shows the latest conversions: rows read, kept and rejected, bytes, time and about what they cost.
+///
+/// Example: lake runs flights --limit 5
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One dataset only.
+    #[arg(value_name = "DATASET")]
+    dataset: Option<String>,
+    /// Runs to show, the newest first.
+    #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT)]
+    limit: usize,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let runs = latest(context, args.dataset.as_deref(), args.limit).await?;
+    if runs.is_empty() {
+        context.console.note("no runs yet: `lake put DATASET FILE` begins one");
+    } else {
+        table(&runs).say(&context.console);
+    }
+    context.console.json(&json!({ "runs": runs }))
+}
+
+/// The newest runs of one dataset or of all, newest first.
+async fn latest(context: &Context, dataset: Option<&str>, limit: usize) -> Result<Vec<Run>, CliError> {
+    let deployed = Deployed::open(context).await?;
+    let objects = deployed.pipeline()?;
+    let mut runs = Vec::new();
+    for dataset in deployed.datasets(dataset)? {
+        runs.extend(view::runs(&objects, &dataset.name, limit).await?);
+    }
+    runs.sort_by(|a, b| b.id.cmp(&a.id));
+    runs.truncate(limit);
+    Ok(runs)
+}
+
+fn table(runs: &[Run]) -> Table {
+    let mut table = Table::new([
+        ("when", Align::Left),
+        ("file", Align::Left),
+        ("outcome", Align::Left),
+        ("read", Align::Right),
+        ("kept", Align::Right),
+        ("rejected", Align::Right),
+        ("csv", Align::Right),
+        ("parquet", Align::Right),
+        ("ms", Align::Right),
+        ("usd", Align::Right),
+        ("", Align::Left),
+    ]);
+    for run in runs {
+        let (word, style) = match run.outcome {
+            RunOutcome::Committed => ("committed", Style::Good),
+            RunOutcome::Parked => ("parked", Style::Bad),
+        };
+        let report = &run.report;
+        let rejects: Vec<String> =
+            report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        let error = run.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
+        table.row(vec![
+            format!("{:.0}", run.started_at).into(),
+            Cell::plain(&run.key),
+            Cell::styled(word, style),
+            HumanCount(report.read).into(),
+            HumanCount(report.kept).into(),
+            HumanCount(report.rejected).into(),
+            HumanBytes(report.bytes_read).into(),
+            HumanBytes(report.bytes_written).into(),
+            HumanCount(run.duration_ms).into(),
+            format!("{:.7}", run.cost_usd).into(),
+            error.unwrap_or_else(|| rejects.join(", ")).into(),
+        ]);
+    }
+    table
+}

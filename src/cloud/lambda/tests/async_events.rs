@@ -1,0 +1,107 @@
+//! The asynchronous queue.
+
+use super::*;
+
+/// Events in the queue.
+fn queued(f: &Fixture) -> usize {
+    f.lambda.queue.len()
+}
+
+#[tokio::test]
+async fn a_failed_event_is_tried_again_with_the_same_request_id_until_it_succeeds() {
+    let f = Fixture::new().await;
+    f.create("f", json!({})).await;
+    let file = f.path("tries");
+    f.invoke_later("f", json!({ "do": "until", "file": file, "tries": 3 })).await;
+    until(|| queued(&f) == 0).await;
+    let tries = lines_of(&file);
+    assert_eq!(tries.len(), 3);
+    assert!(tries.iter().all(|id| *id == tries[0]));
+}
+
+#[tokio::test]
+async fn an_event_is_given_up_after_the_configured_retries() {
+    let f = Fixture::new().await;
+    f.create("f", json!({})).await;
+    let config = "/2019-09-25/functions/f/event-invoke-config";
+    f.json(Method::PUT, config, json!({ "MaximumRetryAttempts": 1 })).await.unwrap();
+    let file = f.path("tries");
+    f.invoke_later("f", json!({ "do": "until", "file": file, "tries": 99 })).await;
+    until(|| queued(&f) == 0).await;
+    assert_eq!(lines_of(&file).len(), 2);
+}
+
+#[tokio::test]
+async fn more_events_than_may_run_at_once_wait_and_all_are_driven() {
+    let f = Fixture::with(|options| options.concurrency = 2).await;
+    f.create("f", json!({})).await;
+    let folder = f.path("done");
+    std::fs::create_dir(&folder).unwrap();
+    for number in 0..30 {
+        f.invoke_later("f", json!({ "do": "meet", "folder": folder, "name": number.to_string(), "count": 1 })).await;
+    }
+    until(|| queued(&f) == 0).await;
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 30);
+}
+
+#[tokio::test]
+async fn events_waiting_and_in_flight_survive_the_end_of_the_cloud() {
+    let f = Fixture::with(|options| options.concurrency = 1).await;
+    f.create("f", json!({ "Timeout": 900 })).await;
+    let (pids, file) = (f.path("pids"), f.path("tries"));
+    // The first event hangs until the file is there when it comes again.
+    let hang = json!({ "do": "hang", "file": pids });
+    f.invoke_later("f", hang).await;
+    f.invoke_later("f", json!({ "do": "until", "file": file, "tries": 1 })).await;
+    until(|| lines_of(&pids).len() == 1).await;
+    assert_eq!(queued(&f), 2);
+
+    let f = f.reopen().await;
+    until(|| lines_of(&file).len() == 1).await;
+    until(|| queued(&f) == 1).await;
+    // The event in flight is driven again.
+    until(|| lines_of(&pids).first().is_some_and(|running| running.split(' ').all(lives))).await;
+    f.lambda.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_queued_in_a_transaction_shares_its_fate_and_needs_permission() {
+    let f = Fixture::new().await;
+    f.create("f", json!({})).await;
+    let file = f.path("tries");
+    let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:f");
+    let event = |name: &str| AsyncInvocation {
+        function_arn: format!("{arn}:$LATEST"),
+        payload: json!({ "do": "until", "file": f.path(name), "tries": 1 }).to_string().into(),
+    };
+    let source = Source { principal: "s3.amazonaws.com", arn: "arn:aws:s3:::raw".into(), account: ACCOUNT_ID.into() };
+    let may = |arn: &str| f.lambda.store.write(|tx| f.lambda.may_invoke(tx, arn, &source)).unwrap();
+    assert!(!may(&arn));
+    let permission = json!({ "StatementId": "s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com",
+        "SourceArn": "arn:aws:s3:::raw", "SourceAccount": ACCOUNT_ID });
+    f.json(Method::POST, &function("f", "/policy"), permission).await.unwrap();
+    assert!(may(&arn));
+    assert!(!may(&format!("{arn}:7")), "there are no versions");
+
+    let aborted = f.lambda.store.write::<(), ApiError>(|tx| {
+        f.lambda.enqueue(tx, event("lost"))?;
+        Err(rest::invalid("changed my mind"))
+    });
+    assert!(aborted.is_err());
+    f.lambda.store.write(|tx| f.lambda.enqueue(tx, event("tries"))).unwrap();
+    f.lambda.wake();
+    until(|| queued(&f) == 0 && file.exists()).await;
+    assert!(!f.path("lost").exists());
+}
+
+#[tokio::test]
+async fn events_of_a_function_that_is_gone_leave_the_queue() {
+    let f = Fixture::with(|options| options.retry_delays = [Duration::from_millis(300); 2]).await;
+    f.create("f", json!({})).await;
+    let file = f.path("tries");
+    f.invoke_later("f", json!({ "do": "until", "file": file, "tries": 99 })).await;
+    until(|| lines_of(&file).len() == 1).await;
+    f.json(Method::DELETE, &function("f", ""), Value::Null).await.unwrap();
+    until(|| queued(&f) == 0).await;
+    assert_eq!(lines_of(&file).len(), 1);
+}

@@ -1,0 +1,45 @@
+//! What Lambda needs of STS and IAM, given by them.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    credentials,
+    error::ApiError,
+    iam,
+    lambda::{CredentialIssuer, Roles, TemporaryCredentials},
+    store::Store,
+    sts,
+};
+
+/// The services that share a store.
+pub struct Neighbourhood(pub Arc<Store>);
+
+#[async_trait]
+impl CredentialIssuer for Neighbourhood {
+    async fn issue(&self, role_arn: &str, session_name: &str, ttl: Duration) -> Result<TemporaryCredentials, ApiError> {
+        let (role_arn, session_name) = (role_arn.to_owned(), session_name.to_owned());
+        let key = self.0.commit(move |tx| {
+            let role = iam::find_by_arn(tx, &role_arn)?.ok_or_else(|| gone(&role_arn))?;
+            Ok::<_, ApiError>(credentials::issue(tx, sts::session_of(&role, &session_name), ttl)?)
+        });
+        let key = key.await?;
+        Ok(TemporaryCredentials {
+            access_key_id: key.access_key_id,
+            secret_access_key: key.secret_access_key,
+            session_token: key.session_token.unwrap_or_default(),
+        })
+    }
+}
+
+impl Roles for Neighbourhood {
+    fn assumable(&self, role_arn: &str, principal: &str) -> Result<bool, ApiError> {
+        self.0.read(|tx| iam::assumable_by(tx, role_arn, principal))
+    }
+}
+
+/// The role was deleted under its function.
+fn gone(role_arn: &str) -> ApiError {
+    ApiError::client("AccessDeniedException", format!("The role {role_arn} does not exist or cannot be assumed."))
+}

@@ -1,0 +1,246 @@
+//! `[dataset.*]`: the tables of a lake.
+
+use encoding_rs::Encoding;
+
+use super::{
+    error::Problems,
+    rules,
+    section::{Field, Section, nearest},
+};
+use crate::dataset::{
+    CatalogMode, Column, ColumnType, Compression, CsvOptions, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions,
+};
+
+/// Smallest `row_group_bytes`, 1 MiB: below it, footers and dictionaries outweigh the data.
+pub const ROW_GROUP_BYTES_MIN: u64 = 1024 * 1024;
+/// Largest `row_group_bytes`, 512 MiB: a row group is encoded in memory.
+pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+const KEYS: &[&str] = &["source", "catalog", "csv", "schema", "parquet"];
+const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
+const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
+
+/// What other systems call our types.
+const TYPE_ALIASES: &[(&str, &str)] = &[
+    ("bool", "boolean"),
+    ("bigint", "int64"),
+    ("int", "int64"),
+    ("integer", "int64"),
+    ("long", "int64"),
+    ("smallint", "int32"),
+    ("float", "double"),
+    ("float64", "double"),
+    ("real", "double"),
+    ("number", "double"),
+    ("numeric", "decimal(18,2)"),
+    ("decimal", "decimal(18,2)"),
+    ("datetime", "timestamp"),
+    ("timestamptz", "timestamp"),
+    ("text", "string"),
+    ("varchar", "string"),
+    ("char", "string"),
+    ("utf8", "string"),
+];
+
+/// The datasets in file order.
+pub(super) fn datasets(section: &Section<'_>, problems: &mut Problems) -> Vec<Dataset> {
+    let mut datasets = Vec::new();
+    let mut sources: Vec<Source<'_>> = Vec::new();
+    for (name, section) in section.sections(problems) {
+        let verdict = rules::dataset_name(name.value);
+        let accepted = section.accept_name("dataset", name.clone(), verdict, problems);
+        let source = source(&section, name.value, problems);
+        if let Some(prefix) = &source {
+            refuse_overlap(name.value, prefix, &sources, problems);
+            sources.push(Source { dataset: name.value, prefix: prefix.clone() });
+        }
+        let dataset = dataset(accepted, source, &section, problems);
+        datasets.extend(dataset);
+    }
+    datasets
+}
+
+/// A prefix that is taken.
+struct Source<'a> {
+    dataset: &'a str,
+    prefix: Field<&'a str>,
+}
+
+fn source<'a>(section: &Section<'a>, name: &str, problems: &mut Problems) -> Option<Field<&'a str>> {
+    let example = format!("the prefix in the raw bucket where its files arrive, such as \"{name}/\"");
+    let source = section.required("source", &example, problems)?;
+    let verdict = rules::prefix(source.value);
+    section.accept("source", source.clone(), verdict, problems).map(|_| source)
+}
+
+fn refuse_overlap(name: &str, prefix: &Field<&str>, taken: &[Source<'_>], problems: &mut Problems) {
+    let overlaps = |other: &str| other.starts_with(prefix.value) || prefix.value.starts_with(other);
+    if let Some(other) = taken.iter().find(|other| overlaps(other.prefix.value)) {
+        problems
+            .at(
+                prefix.span.clone(),
+                format!("the sources of datasets `{}` and `{name}` overlap", other.dataset),
+                "a file under both would belong to two datasets",
+            )
+            .also(other.prefix.span.clone(), format!("`{}` is here", other.dataset))
+            .help("give each dataset a prefix of its own, neither of them the beginning of the other");
+    }
+}
+
+fn dataset(
+    name: Option<String>,
+    source: Option<Field<&str>>,
+    section: &Section<'_>,
+    problems: &mut Problems,
+) -> Option<Dataset> {
+    section.refuse_unknown_keys(KEYS, &[("csv", CSV_KEYS), ("parquet", PARQUET_KEYS)], problems);
+    let catalog = catalog(section, problems);
+    let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
+    let schema = section.section("schema", problems).map(|section| schema(&section, problems));
+    let parquet = section.section("parquet", problems).map(|section| parquet(&section, problems)).unwrap_or_default();
+    Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, parquet })
+}
+
+fn catalog(section: &Section<'_>, problems: &mut Problems) -> CatalogMode {
+    let modes = [("direct", Some(CatalogMode::Direct)), ("crawler", None)];
+    match section.choice("catalog", &modes, problems) {
+        Some(Field { value: Some(mode), .. }) => mode,
+        Some(Field { value: None, span }) => {
+            problems
+                .at(span, "crawlers are not available yet", "not supported yet")
+                .help("write `catalog = \"direct\"`: the executor then writes the catalog itself");
+            CatalogMode::Direct
+        }
+        None => CatalogMode::Direct,
+    }
+}
+
+fn csv(section: &Section<'_>, problems: &mut Problems) -> CsvOptions {
+    section.refuse_unknown_keys(CSV_KEYS, &[], problems);
+    let delimiter = character(section, "delimiter", problems);
+    let quote = character(section, "quote", problems);
+    if let (Some(delimiter), Some(quote)) = (&delimiter, &quote)
+        && delimiter.value == quote.value
+    {
+        problems
+            .at(quote.span.clone(), "the quote and the delimiter are the same character", "the same again")
+            .also(delimiter.span.clone(), "the delimiter")
+            .help("leave both out: lake finds them out from the file");
+    }
+    let nulls = section.strings("nulls", problems);
+    CsvOptions {
+        delimiter: delimiter.map(|field| field.value),
+        quote: quote.map(|field| field.value),
+        header: section.boolean("header", problems),
+        nulls: nulls.map(|nulls| nulls.into_iter().map(|null| null.value.to_owned()).collect()),
+        encoding: encoding(section, problems),
+    }
+}
+
+/// One ASCII character that is not part of a line's end.
+fn character(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<Field<char>> {
+    let text = section.string(key, problems)?;
+    let mut characters = text.value.chars();
+    match (characters.next(), characters.next()) {
+        (Some(one @ ('\n' | '\r' | '\0')), None) => {
+            let reason = format!("{one:?} cannot be it");
+            section.accept(key, text, Err(reason), problems);
+            None
+        }
+        (Some(one), None) if one.is_ascii() => Some(Field { value: one, span: text.span }),
+        _ => {
+            let reason = "it must be one ASCII character, such as \",\" or \"\\t\"".to_owned();
+            section.accept(key, text, Err(reason), problems);
+            None
+        }
+    }
+}
+
+/// An encoding's WHATWG name in lower case, by any of its labels.
+fn encoding(section: &Section<'_>, problems: &mut Problems) -> Option<String> {
+    let label = section.string("encoding", problems)?;
+    if let Some(encoding) = Encoding::for_label_no_replacement(label.value.as_bytes()) {
+        return Some(encoding.name().to_ascii_lowercase());
+    }
+    problems
+        .at(label.span, format!("`{}` is not an encoding that lake knows", label.value), "not known")
+        .help("labels are those of the WHATWG: `utf-8`, `utf-16le`, `utf-16be`, `windows-1252`, `iso-8859-2`, …");
+    None
+}
+
+fn schema(section: &Section<'_>, problems: &mut Problems) -> Vec<Column> {
+    let entries = section.strings_by_name(problems);
+    if section.is_empty() {
+        problems
+            .at(section.span.clone(), format!("[{}] has no columns", section.path), "empty")
+            .help("write `column = \"type\"` lines, or take the section out to have the types found out");
+    }
+    let names: Vec<&str> = entries.iter().map(|(name, _)| name.value).collect();
+    entries.iter().filter_map(|(name, ty)| column(section, name, ty, &names, problems)).collect()
+}
+
+fn column(
+    section: &Section<'_>,
+    name: &Field<&str>,
+    ty: &Field<&str>,
+    names: &[&str],
+    problems: &mut Problems,
+) -> Option<Column> {
+    let type_read = ty.value.parse::<ColumnType>();
+    if type_read.is_err() {
+        let help = match likely_type(ty.value) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "types: boolean, int32, int64, double, decimal(1..38,scale), date, timestamp, string".to_owned(),
+        };
+        problems.at(ty.span.clone(), format!("`{}` is not a column type", ty.value), "not known").help(help);
+    }
+    if let Err(reason) = rules::column_name(name.value) {
+        let help = match rules::column_name_like(name.value) {
+            Some(like) if names.contains(&like.as_str()) => {
+                format!("catalogs know lower case only: it would collide with the column `{like}`")
+            }
+            Some(like) => format!("write `{like}`: header names are matched to it without case"),
+            None => reason,
+        };
+        let message = format!("{:?} cannot be a column of [{}]", name.value, section.path);
+        problems.at(name.span.clone(), message, "not a column name").help(help);
+        return None;
+    }
+    Some(Column { name: name.value.to_owned(), ty: type_read.ok()? })
+}
+
+fn likely_type(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let word = lower.split('(').next().unwrap_or_default();
+    if word == "decimal" && lower.contains('(') {
+        return None;
+    }
+    if let Some((_, likely)) = TYPE_ALIASES.iter().find(|(alias, _)| *alias == word) {
+        return Some(likely);
+    }
+    nearest(&lower, &["boolean", "int32", "int64", "double", "decimal(18,2)", "date", "timestamp", "string"])
+}
+
+fn parquet(section: &Section<'_>, problems: &mut Problems) -> ParquetOptions {
+    section.refuse_unknown_keys(PARQUET_KEYS, &[], problems);
+    let codecs = [("zstd", Compression::Zstd), ("snappy", Compression::Snappy), ("none", Compression::None)];
+    let compression = section.choice("compression", &codecs, problems);
+    let row_group_bytes = section.integer("row_group_bytes", problems).and_then(|bytes| {
+        match u64::try_from(bytes.value).ok().filter(|b| (ROW_GROUP_BYTES_MIN..=ROW_GROUP_BYTES_MAX).contains(b)) {
+            Some(in_range) => Some(in_range),
+            None => {
+                problems
+                    .at(bytes.span, format!("`{}.row_group_bytes` is out of range", section.path), "out of range")
+                    .help(format!(
+                        "from {ROW_GROUP_BYTES_MIN} to {ROW_GROUP_BYTES_MAX}; the default is {DEFAULT_ROW_GROUP_BYTES}"
+                    ));
+                None
+            }
+        }
+    });
+    let defaults = ParquetOptions::default();
+    ParquetOptions {
+        compression: compression.map_or(defaults.compression, |codec| codec.value),
+        row_group_bytes: row_group_bytes.unwrap_or(defaults.row_group_bytes),
+    }
+}

@@ -1,0 +1,516 @@
+//! `lake.toml` files, good and bad, and what a person reads about them.
+
+use super::*;
+use crate::dataset::{CatalogMode, Column, ColumnType, Compression, CsvOptions, ParquetOptions};
+use insta::assert_snapshot;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use proptest::prelude::*;
+
+const MINIMAL: &str = "[lake]\nname = \"flights\"\n";
+
+const FULL: &str = r#"
+[lake]
+name = "flights"
+region = "eu-west-1"
+alerts = ["data-team@example.com"]
+
+[stack.prod]
+cloud = "aws"
+region = "eu-central-1"
+profile = "data"
+endpoint_url = "https://aws.example.com:4566"
+executor = "lake.toml"
+on_destroy = "delete"
+
+[stack.test]
+cloud = "aws"
+
+[dataset.weather]
+source = "in/weather/"
+
+[dataset.flights]
+source = "in/flights/"
+catalog = "direct"
+[dataset.flights.csv]
+delimiter = "\t"
+quote = "'"
+header = false
+nulls = ["NA", "-"]
+encoding = "latin1"
+[dataset.flights.schema]
+year = "int32"
+carrier = "string"
+fare = "decimal(10,2)"
+[dataset.flights.parquet]
+compression = "snappy"
+row_group_bytes = 8_388_608
+"#;
+
+/// A folder in which `executor = "lake.toml"` exists.
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE_NAME), FULL).unwrap();
+    folder
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, FILE_NAME, Path::new("/nowhere"))
+}
+
+/// What a person reads on a terminal without colour.
+fn report(text: &str) -> String {
+    let error = parse(text).expect_err("this lake.toml is bad");
+    let mut report = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(110);
+    handler.render_report(&mut report, &error).unwrap();
+    report.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Each problem as two lines: place and message, then the advice.
+fn problems(text: &str) -> String {
+    let error = parse(text).expect_err("this lake.toml is bad");
+    let line = |problem: &Problem| format!("{problem}\n  {}", problem.advice().unwrap_or("-"));
+    error.problems().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_option_is_read() {
+    let folder = project();
+    let config = Config::load(folder.path()).unwrap();
+    assert_eq!(config.root, folder.path());
+    assert_eq!(
+        config.lake,
+        Lake { name: "flights".into(), region: "eu-west-1".into(), alerts: vec!["data-team@example.com".into()] }
+    );
+    assert_eq!(
+        config.stack("prod").unwrap(),
+        &Stack {
+            name: "prod".into(),
+            target: Target::Aws {
+                profile: Some("data".into()),
+                endpoint_url: Some("https://aws.example.com:4566".into())
+            },
+            on_destroy: OnDestroy::Delete,
+            executor: Some(folder.path().join(FILE_NAME)),
+            state: None,
+            region: "eu-central-1".into(),
+        }
+    );
+    let [weather, flights] = config.datasets.as_slice() else { panic!("two datasets, in file order") };
+    assert_eq!(weather, &Dataset::new("weather", "in/weather/"));
+    let column = |name: &str, ty| Column { name: name.into(), ty };
+    assert_eq!(
+        flights,
+        &Dataset {
+            name: "flights".into(),
+            source: "in/flights/".into(),
+            catalog: CatalogMode::Direct,
+            csv: CsvOptions {
+                delimiter: Some('\t'),
+                quote: Some('\''),
+                header: Some(false),
+                nulls: Some(vec!["NA".into(), "-".into()]),
+                encoding: Some("windows-1252".into()),
+            },
+            schema: Some(vec![
+                column("year", ColumnType::Int32),
+                column("carrier", ColumnType::String),
+                column("fare", ColumnType::Decimal { precision: 10, scale: 2 }),
+            ]),
+            parquet: ParquetOptions { compression: Compression::Snappy, row_group_bytes: 8 << 20 },
+        }
+    );
+}
+
+#[test]
+fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
+    let text = include_str!("../../examples/flights/lake.toml");
+    let config = parse(text).unwrap();
+    assert_eq!(config.datasets, [Dataset::new("flights", "flights/")]);
+    assert_eq!(config.stacks.keys().collect::<Vec<_>>(), ["local"]);
+
+    let is_option = |line: &str| line.starts_with('[') || line.split_once(" =").is_some_and(|(key, _)| !key.is_empty());
+    let uncommented: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_option(rest)).unwrap_or(line)).collect();
+    let config = parse(&uncommented.join("\n")).unwrap();
+    assert!(config.stack("prod").is_ok());
+    let data = include_str!("../../examples/flights/data/flights-2013-01.csv");
+    let columns: Vec<&str> = data.lines().next().unwrap().split(',').collect();
+    let contract: Vec<&str> =
+        config.datasets[0].schema.as_ref().unwrap().iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(contract, columns);
+    assert_eq!(config.datasets[0].parquet, ParquetOptions::default());
+}
+
+#[test]
+fn a_lake_of_one_line_has_the_local_stack_on_the_embedded_cloud() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.stack("local").unwrap(), &Stack::embedded("local", DEFAULT_REGION));
+    assert_eq!(config.stack("local").unwrap().on_destroy, OnDestroy::Delete);
+    assert!(config.datasets.is_empty() && config.lake.alerts.is_empty());
+}
+
+#[test]
+fn buckets_on_aws_are_kept_unless_the_stack_says_otherwise() {
+    let config = parse("[lake]\nname = \"a\"\nregion = \"eu-west-1\"\n[stack.prod]\ncloud = \"aws\"").unwrap();
+    let stack = config.stack("prod").unwrap();
+    assert_eq!((stack.on_destroy, stack.region.as_str()), (OnDestroy::Retain, "eu-west-1"));
+}
+
+#[test]
+fn the_hash_follows_the_meaning_not_the_spelling_nor_the_folder() {
+    let (one, other) = (project(), project());
+    let hash = |folder: &Path, text: &str| Config::parse(text, FILE_NAME, folder).unwrap().hash;
+    let first = hash(one.path(), FULL);
+    assert_eq!(first.len(), 16);
+    assert_eq!(first, hash(other.path(), &FULL.replace("# ", "#").replace("8_388_608", "0x80_0000")));
+    assert_ne!(first, hash(one.path(), &FULL.replace("int32", "int64")));
+    assert_ne!(first, hash(one.path(), &FULL.replace("in/weather/", "weather/")));
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_line_and_the_likely_one() {
+    let text = format!("{MINIMAL}\n[dataset.f]\nsource = \"f/\"\n[dataset.f.parquet]\nconpression = \"zstd\"\n");
+    assert_snapshot!(report(&text), @r#"
+     × lake.toml:7: unknown key `conpression` in [dataset.f.parquet]
+      ╭─[lake.toml:7:1]
+    6 │ [dataset.f.parquet]
+    7 │ conpression = "zstd"
+      · ─────┬─────
+      ·      ╰── not a key of lake.toml
+      ╰────
+     help: did you mean `compression`?
+    "#);
+}
+
+#[test]
+fn every_problem_of_a_file_is_shown_at_once() {
+    let text =
+        "[lake]\nname = \"Flights\"\nregion = 7\n\n[stack.prod]\ncloud = \"azure\"\n\n[dataset.f]\nsource = \"f\"\n";
+    assert_snapshot!(report(text), @r#"
+      × lake.toml:2: "Flights" cannot be used as `lake.name` (and 3 more problems)
+       ╭─[lake.toml:2:8]
+     1 │ [lake]
+     2 │ name = "Flights"
+       ·        ────┬────
+       ·            ╰── refused
+     3 │ region = 7
+       ╰────
+      help: allowed are lower-case letters, digits and hyphens, beginning with a letter
+
+    Error:
+      × lake.toml:3: `lake.region` must be a string, not an integer
+       ╭─[lake.toml:3:10]
+     2 │ name = "Flights"
+     3 │ region = 7
+       ·          ┬
+       ·          ╰── a string belongs here
+     4 │
+       ╰────
+
+    Error:
+      × lake.toml:6: `azure` is not a value of `stack.prod.cloud`
+       ╭─[lake.toml:6:9]
+     5 │ [stack.prod]
+     6 │ cloud = "azure"
+       ·         ───┬───
+       ·            ╰── not known
+     7 │
+       ╰────
+      help: possible values: embedded, aws
+
+    Error:
+      × lake.toml:9: "f" cannot be used as `dataset.f.source`
+       ╭─[lake.toml:9:10]
+     8 │ [dataset.f]
+     9 │ source = "f"
+       ·          ─┬─
+       ·           ╰── refused
+       ╰────
+      help: it must end with `/`, so that it cannot match half a name
+    "#);
+    assert_eq!(
+        parse(text).unwrap_err().to_string(),
+        "lake.toml:2: \"Flights\" cannot be used as `lake.name` (and 3 more problems)"
+    );
+}
+
+#[test]
+fn overlapping_sources_point_at_both() {
+    let text = format!("{MINIMAL}[dataset.a]\nsource = \"in/\"\n\n\n\n[dataset.b]\nsource = \"in/b/\"\n");
+    assert_snapshot!(report(&text), @r#"
+     × lake.toml:9: the sources of datasets `a` and `b` overlap
+      ╭─[lake.toml:9:10]
+    3 │ [dataset.a]
+    4 │ source = "in/"
+      ·          ──┬──
+      ·            ╰── `a` is here
+    5 │
+    6 │
+    7 │
+    8 │ [dataset.b]
+    9 │ source = "in/b/"
+      ·          ───┬───
+      ·             ╰── a file under both would belong to two datasets
+      ╰────
+     help: give each dataset a prefix of its own, neither of them the beginning of the other
+    "#);
+}
+
+#[test]
+fn what_is_not_toml_is_shown_where_it_begins() {
+    assert_snapshot!(report("[lake]\nname = flights\n"), @r#"
+     × lake.toml:2: invalid boolean, expected `false`
+      ╭─[lake.toml:2:8]
+    1 │ [lake]
+    2 │ name = flights
+      ·        ───┬───
+      ·           ╰── here
+      ╰────
+     help: strings stand in quotes, such as name = "flights"
+    "#);
+    assert_snapshot!(report("[lake]\nname = \"a\"\nname = \"b\"\n"), @r#"
+     × lake.toml:3: duplicate key
+      ╭─[lake.toml:3:1]
+    2 │ name = "a"
+    3 │ name = "b"
+      · ──┬─
+      ·   ╰── here
+      ╰────
+    "#);
+}
+
+#[test]
+fn what_is_yet_to_come_is_refused_as_such() {
+    let text = format!(
+        "{MINIMAL}[stack.prod]\nstate = \"s3://bucket/key\"\n[dataset.a]\nsource = \"a/\"\ncatalog = \"crawler\"\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:4: `stack.prod.state` is not supported yet
+      take `state` out: it is kept in the project's folder, under state/prod/
+    lake.toml:7: crawlers are not available yet
+      write `catalog = "direct"`: the executor then writes the catalog itself
+    "#);
+}
+
+#[test]
+fn the_lake_needs_a_name_and_sound_values() {
+    assert_snapshot!(problems(""), @r#"
+    lake.toml:1: there is no section [lake]
+      begin the file with `[lake]`, and `name = "my-lake"` below it
+    "#);
+    assert_snapshot!(problems("[lake]\nregion = \"eu-west-1\"\n"), @r"
+    lake.toml:1: [lake] has no `name`
+      `name` is a short name that every physical name begins with
+    ");
+    assert_snapshot!(problems("lake = \"flights\"\n"), @r"
+    lake.toml:1: `lake` must be a table, not a string
+      write `[lake]` on a line of its own, and its keys below
+    ");
+    assert_snapshot!(problems("name = \"flights\"\n[lake]\nname = 1\n"), @r"
+    lake.toml:1: unknown key `name` at the top level
+      `name` belongs in [lake]
+    lake.toml:3: `lake.name` must be a string, not an integer
+      -
+    ");
+    let alerts = "[\"a@b.c\", \"x\", 1, \"a@b.c\"]";
+    let text = format!("[lake]\nname = \"sthree\"\nregion = \"Ireland\"\nalerts = {alerts}\n");
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:2: "sthree" cannot be used as `lake.name`
+      S3 reserves bucket names that begin with `sthree-`
+    lake.toml:3: "Ireland" cannot be used as `lake.region`
+      a region's code looks like `eu-west-1`
+    lake.toml:4: "x" cannot be used as `lake.alerts`
+      an address looks like `someone@example.com`
+    lake.toml:4: every item of `lake.alerts` must be a string, not an integer
+      -
+    lake.toml:4: "a@b.c" cannot be used as `lake.alerts`
+      it is listed twice
+    "#);
+    assert_snapshot!(problems("[lake]\nname = \"a\"\nalerts = \"a@b.c\"\n"), @r"
+    lake.toml:3: `lake.alerts` must be a list of strings, not a string
+      -
+    ");
+}
+
+#[test]
+fn stacks_need_sound_values() {
+    let text = format!(
+        "{MINIMAL}[stack.Prod]\n[stack.local]\nprofile = \"x\"\nendpoint_url = \"http://localhost\"\n\
+         [stack.aws]\ncloud = \"aws\"\nendpoint_url = \"localhost:4566\"\nexecutor = \"missing/lake\"\n\
+         on_destroy = \"keep\"\nregoin = \"eu-west-1\"\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:3: "Prod" cannot be the name of a stack
+      allowed are lower-case letters, digits and hyphens, beginning with a letter
+    lake.toml:5: `stack.local.profile` has no meaning on the embedded cloud
+      add `cloud = "aws"` to [stack.local], or take `profile` out
+    lake.toml:6: `stack.local.endpoint_url` has no meaning on the embedded cloud
+      add `cloud = "aws"` to [stack.local], or take `endpoint_url` out
+    lake.toml:7: [stack.aws] has no region
+      write `region = "eu-west-1"` here or in [lake]
+    lake.toml:9: `stack.aws.endpoint_url` cannot be used: it must begin with `http://` or `https://`
+      it looks like `https://aws.example.com:4566`
+    lake.toml:10: "missing/lake" cannot be used as `stack.aws.executor`
+      /nowhere/missing/lake: No such file or directory (os error 2)
+    lake.toml:11: `keep` is not a value of `stack.aws.on_destroy`
+      possible values: retain, delete
+    lake.toml:12: unknown key `regoin` in [stack.aws]
+      did you mean `region`?
+    "#);
+}
+
+#[test]
+fn datasets_need_sound_values() {
+    let text = format!(
+        "{MINIMAL}[dataset._lake]\nsource = \"a/\"\n[dataset.b]\n[dataset.c]\nsource = \"/c/\"\n\
+         compression = \"zstd\"\ndelimiter = \";\"\n[dataset.d]\nsource = \"d/\"\ncsv = 1\n[dataset.d.parquet]\n\
+         compression = \"ZSTD\"\nrow_group_bytes = 10\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:3: "_lake" cannot be the name of a dataset
+      names that begin with an underscore are lake's own
+    lake.toml:5: [dataset.b] has no `source`
+      `source` is the prefix in the raw bucket where its files arrive, such as "b/"
+    lake.toml:7: "/c/" cannot be used as `dataset.c.source`
+      it must not begin with `/`: keys in S3 do not
+    lake.toml:8: unknown key `compression` in [dataset.c]
+      `compression` belongs in [dataset.c.parquet]
+    lake.toml:9: unknown key `delimiter` in [dataset.c]
+      `delimiter` belongs in [dataset.c.csv]
+    lake.toml:12: `dataset.d.csv` must be a table, not an integer
+      write `[dataset.d.csv]` on a line of its own, and its keys below
+    lake.toml:14: `ZSTD` is not a value of `dataset.d.parquet.compression`
+      did you mean `zstd`?
+    lake.toml:15: `dataset.d.parquet.row_group_bytes` is out of range
+      from 1048576 to 536870912; the default is 67108864
+    "#);
+    assert_snapshot!(problems(&format!("{MINIMAL}[[dataset]]\nname = \"f\"\n")), @r"
+    lake.toml:3: `dataset` must be a table, not an array
+      write `[dataset.NAME]` on a line of its own, and its keys below
+    ");
+}
+
+#[test]
+fn csv_options_are_single_ascii_characters_and_a_known_encoding() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.csv]\ndelimiter = \"tab\"\nquote = \"»\"\n\
+         header = \"yes\"\nnulls = \"NA\"\nencoding = \"utf-9\"\n\
+         [dataset.b]\nsource = \"b/\"\n[dataset.b.csv]\ndelimiter = \"|\"\nquote = \"|\"\nnulls = [\"NA\", 0]\n\
+         [dataset.c]\nsource = \"c/\"\n[dataset.c.csv]\ndelimiter = \"\\n\"\nquote = \"\"\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:6: "tab" cannot be used as `dataset.a.csv.delimiter`
+      it must be one ASCII character, such as "," or "\t"
+    lake.toml:7: "»" cannot be used as `dataset.a.csv.quote`
+      it must be one ASCII character, such as "," or "\t"
+    lake.toml:8: `dataset.a.csv.header` must be true or false, not a string
+      -
+    lake.toml:9: `dataset.a.csv.nulls` must be a list of strings, not a string
+      -
+    lake.toml:10: `utf-9` is not an encoding that lake knows
+      labels are those of the WHATWG: `utf-8`, `utf-16le`, `utf-16be`, `windows-1252`, `iso-8859-2`, …
+    lake.toml:15: the quote and the delimiter are the same character
+      leave both out: lake finds them out from the file
+    lake.toml:16: every item of `dataset.b.csv.nulls` must be a string, not an integer
+      -
+    lake.toml:20: "\n" cannot be used as `dataset.c.csv.delimiter`
+      '\n' cannot be it
+    lake.toml:21: "" cannot be used as `dataset.c.csv.quote`
+      it must be one ASCII character, such as "," or "\t"
+    "#);
+}
+
+#[test]
+fn contracts_have_lower_case_columns_of_known_types() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.schema]\nyear = \"int\"\nYear = \"int64\"\n\
+         \"Dep Time\" = \"timestmap\"\nfare = \"decimal(40,2)\"\nx = 1\n\"日\" = \"date\"\n\
+         [dataset.b]\nsource = \"b/\"\n[dataset.b.schema]\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:6: `int` is not a column type
+      did you mean `int64`?
+    lake.toml:7: "Year" cannot be a column of [dataset.a.schema]
+      catalogs know lower case only: it would collide with the column `year`
+    lake.toml:8: "Dep Time" cannot be a column of [dataset.a.schema]
+      write `dep_time`: header names are matched to it without case
+    lake.toml:8: `timestmap` is not a column type
+      did you mean `timestamp`?
+    lake.toml:9: `decimal(40,2)` is not a column type
+      types: boolean, int32, int64, double, decimal(1..38,scale), date, timestamp, string
+    lake.toml:10: `dataset.a.schema.x` must be a string, not an integer
+      -
+    lake.toml:11: "日" cannot be a column of [dataset.a.schema]
+      allowed are lower-case letters, digits and underscores, beginning with a letter or underscore
+    lake.toml:14: [dataset.b.schema] has no columns
+      write `column = "type"` lines, or take the section out to have the types found out
+    "#);
+}
+
+#[test]
+fn secrets_in_the_file_are_never_repeated() {
+    let text = format!(
+        "{MINIMAL}[stack.prod]\ncloud = \"aws\"\nregion = \"eu-west-1\"\n\
+         endpoint_url = \"http://me:hunter2@localhost\"\naws_secret_access_key = \"hunter2\"\n[stack.local]\n\
+         endpoint_url = \"http://me:hunter2@localhost\"\n"
+    );
+    let (shown, error) = (report(&text), parse(&text).unwrap_err());
+    assert!(!format!("{shown}{error}{error:?}").contains("hunter2"), "{shown}");
+    assert_eq!(error.problems().count(), 3);
+
+    let broken = "[lake\npassword = \"hunter2\"\nurl = \"https://me:hunter2@host\" oops\n";
+    assert!(!report(broken).contains("hunter2"), "also when the file is not TOML");
+}
+
+#[test]
+fn a_folder_without_a_lake_says_how_to_make_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Config::load(folder.path()).unwrap_err();
+    assert!(error.to_string().starts_with("there is no lake.toml in "), "{error}");
+    assert!(error.problems().next().unwrap().advice().unwrap().contains("lake new"));
+
+    fs::create_dir(folder.path().join(FILE_NAME)).unwrap();
+    let error = Config::load(folder.path()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read "), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_names_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE_NAME), b"[lake]\nname = \"caf\xe9\"\n").unwrap();
+    let error = Config::load(folder.path()).unwrap_err();
+    assert!(error.to_string().ends_with("lake.toml:2: this is not UTF-8"), "{error}");
+}
+
+#[test]
+fn a_stack_that_is_not_written_is_refused_with_the_likely_one() {
+    let config = parse(&format!("{MINIMAL}[stack.prod]\n")).unwrap();
+    let error = config.stack("prdo").unwrap_err();
+    let advice = error.problems().next().unwrap().advice().unwrap().to_owned();
+    assert_snapshot!(format!("{error}\n  {advice}"), @r"
+    there is no stack `prdo` in /nowhere/lake.toml
+      did you mean `prod`?
+    ");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever is typed into a lake.toml, the answer is a value or an error that renders.
+    #[test]
+    fn no_edit_of_a_file_makes_reading_it_panic(
+        at in 0..FULL.len(),
+        cut in 0..40usize,
+        typed in "[\\PC\\n\"\\[\\]=.]{0,6}",
+    ) {
+        let end = (at + cut).min(FULL.len());
+        let text = format!("{}{typed}{}", &FULL[..at], &FULL[end..]);
+        if let Err(error) = parse(&text) {
+            let mut rendered = String::new();
+            GraphicalReportHandler::new().render_report(&mut rendered, &error).unwrap();
+            prop_assert!(rendered.contains(FILE_NAME));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! CSV as it is found in the wild: bytes → text → records → typed columns, and what is no row set aside.
+//!
+//! `text` decodes bytes, `dialect` finds out how the text is written, `split` finds the records, `header` names the
+//! columns, `value` reads cells, `infer` finds types out, `decode` makes columns.
+
+mod decode;
+mod dialect;
+mod header;
+mod infer;
+mod nulls;
+mod reading;
+mod reject;
+mod split;
+mod text;
+mod value;
+
+pub use dialect::{Dialect, Newline};
+pub use infer::{Inference, InferenceOfAll, infer, infer_all};
+pub use reject::Code;
+pub use split::{BATCH_ROWS_MAX, BLOCK_BYTES, RAW_BYTES_MAX, RECORD_BYTES_MAX};
+pub use text::SAMPLE_BYTES;
+
+pub(super) use decode::Decoder;
+pub(super) use nulls::Nulls;
+pub(super) use reading::Reading;
+pub(super) use reject::Reject;

@@ -1,0 +1,127 @@
+//! What can stop a conversion as a whole. A bad row is no error: it is rejected and the run goes on.
+
+use std::io;
+
+use parquet::errors::ParquetError;
+
+/// Why a file could not be converted, or its columns not found out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no byte of text in it, so there are no columns to find out.
+    #[error("{name}: the file is empty, so its columns cannot be found out; put a file with at least a header")]
+    Empty {
+        /// The source.
+        name: String,
+    },
+    /// The bytes are something else than delimited text.
+    #[error("{name}: not a CSV file: it looks like {looks_like}")]
+    NotCsv {
+        /// The source.
+        name: String,
+        /// What it looks like, and what to do about it.
+        looks_like: String,
+    },
+    /// The file's columns are not the table's.
+    #[error("{name}: {message}")]
+    Schema {
+        /// The source.
+        name: String,
+        /// What does not match, and what to do.
+        message: String,
+        /// Columns of the file that the table does not have.
+        unknown: Vec<String>,
+    },
+    /// The header cannot become column names.
+    #[error("{name}: {message}")]
+    Header {
+        /// The source.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// An option of the dataset's `csv` section cannot be used.
+    #[error("csv.{option}: {message}")]
+    Option {
+        /// The option's name in `lake.toml`.
+        option: &'static str,
+        /// What is wrong with its value.
+        message: String,
+    },
+    /// Quotes open and close so wildly that the records cannot be told apart in reasonable time.
+    #[error(
+        "{name}: the quotes do not balance around line {line}: too much text had to be read again to find records; \
+         check csv.quote and csv.delimiter"
+    )]
+    Quotes {
+        /// The source.
+        name: String,
+        /// Where reading was given up, counted from 1.
+        line: u64,
+    },
+    /// The source could not be read.
+    #[error("{name}: cannot be read")]
+    Read {
+        /// The source.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An output could not be opened.
+    #[error("the {output} output cannot be opened")]
+    Open {
+        /// `data` or `rejects`.
+        output: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An output could not be encoded or written.
+    #[error("the {output} output cannot be written")]
+    Write {
+        /// `data` or `rejects`.
+        output: &'static str,
+        /// Why; an error of the sink is inside.
+        #[source]
+        source: ParquetError,
+    },
+    /// The decoded columns do not form a batch: a bug in lake.
+    #[error("decoded columns do not fit together; this is a bug in lake")]
+    Batch(#[from] arrow::error::ArrowError),
+    /// Rows went missing or were made up: a bug in lake, and the reason why nothing was committed.
+    #[error(
+        "rows are not conserved: read {read}, kept {kept}, rejected {rejected}, in the data file {written}; \
+         this is a bug in lake, nothing was committed"
+    )]
+    Conservation {
+        /// Rows that came out of the splitter.
+        read: u64,
+        /// Rows decoded.
+        kept: u64,
+        /// Rows set aside.
+        rejected: u64,
+        /// Rows that the Parquet footer counts.
+        written: u64,
+    },
+    /// Somebody asked to stop ([`super::Progress::cancel`]).
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// True when another attempt on the same bytes with the same configuration must end the same way: the object
+    /// is to be parked rather than tried again.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Error::Empty { .. }
+            | Error::NotCsv { .. }
+            | Error::Schema { .. }
+            | Error::Header { .. }
+            | Error::Option { .. }
+            | Error::Quotes { .. }
+            | Error::Batch(_)
+            | Error::Conservation { .. } => true,
+            Error::Read { .. } | Error::Open { .. } | Error::Write { .. } | Error::Cancelled => false,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The pending marker: one a source key, from the moment its event is heard until its outputs are committed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::LEDGER_FORMAT;
+
+/// "This object waits to be converted."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// [`LEDGER_FORMAT`].
+    pub format: u32,
+    /// Dataset that the key belongs to.
+    pub dataset: String,
+    /// Key in the raw bucket.
+    pub key: String,
+    /// Random; tells two markers of one key apart.
+    pub id: String,
+    /// Why the marker is there.
+    pub origin: Origin,
+    /// What S3 said, for people. The object itself is always looked at as it is when it is converted.
+    pub event: Option<Event>,
+    /// When the marker was written.
+    pub noted_at: Timestamp,
+    /// Times that it was claimed.
+    pub attempts: u32,
+    /// What the last attempt ran into.
+    pub last_error: Option<String>,
+    /// Who works on it.
+    pub claim: Option<Claim>,
+}
+
+/// Why a marker is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// S3 told of an object.
+    Event,
+    /// A person asks for another try: a parked object is converted although it has not changed, and a committed
+    /// one if the dataset's configuration has.
+    Retry,
+}
+
+/// The part of an S3 event that is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// Such as `ObjectCreated:Put`.
+    pub name: String,
+    /// When S3 says it happened.
+    pub time: Option<Timestamp>,
+    /// Entity tag, without quotes, as events carry it.
+    pub etag: Option<String>,
+    /// Size in bytes.
+    pub bytes: Option<u64>,
+    /// S3's order of events on one key.
+    pub sequencer: Option<String>,
+}
+
+/// Who works on a marker, and until when others keep away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Lambda's request id. A retry of the same asynchronous invocation bears the same, and takes over at once.
+    pub owner: String,
+    /// Random, one an invocation: tells an invocation from a retry of it.
+    pub token: String,
+    /// When it was taken.
+    pub since: Timestamp,
+    /// When the invocation is ended by Lambda at the latest: the claim is dead from then on.
+    pub deadline: Timestamp,
+}
+
+impl Marker {
+    /// A marker nobody has claimed.
+    pub fn new(dataset: &str, key: &str, origin: Origin, event: Option<Event>, now: Timestamp) -> Self {
+        Marker {
+            format: LEDGER_FORMAT,
+            dataset: dataset.to_owned(),
+            key: key.to_owned(),
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            origin,
+            event,
+            noted_at: now,
+            attempts: 0,
+            last_error: None,
+            claim: None,
+        }
+    }
+
+    /// The claim, while it keeps others away.
+    pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {
+        self.claim.as_ref().filter(|claim| now < claim.deadline)
+    }
+}

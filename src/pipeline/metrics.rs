@@ -1,0 +1,53 @@
+//! A run as one log line in CloudWatch's embedded metric format: CloudWatch reads metrics out of it, people and
+//! queries the rest
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+
+use serde_json::{Value, json};
+
+use super::ledger::{Run, RunOutcome};
+
+/// Namespace of the lake's metrics.
+pub const NAMESPACE: &str = "lake";
+
+/// Metrics of a run, each with its unit.
+const METRICS: &[(&str, &str)] = &[
+    ("RowsRead", "Count"),
+    ("RowsWritten", "Count"),
+    ("RowsRejected", "Count"),
+    ("BytesRead", "Bytes"),
+    ("BytesWritten", "Bytes"),
+    ("Duration", "Milliseconds"),
+    ("Waited", "Milliseconds"),
+    ("Committed", "Count"),
+    ("Parked", "Count"),
+];
+
+/// The log line of `run`, without a newline at its end.
+pub fn line(lake: &str, stack: &str, run: &Run) -> String {
+    let metrics: Vec<Value> = METRICS.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
+    let waited = run.started_at.duration_since(run.noted_at).as_millis().max(0);
+    let mut line = json!({
+        "_aws": {
+            "Timestamp": run.decided_at.as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["lake", "stack", "dataset"]],
+                "Metrics": metrics,
+            }],
+        },
+        "lake": lake,
+        "stack": stack,
+        "dataset": run.dataset,
+        "RowsRead": run.report.read,
+        "RowsWritten": run.report.kept,
+        "RowsRejected": run.report.rejected,
+        "BytesRead": run.report.bytes_read,
+        "BytesWritten": run.report.bytes_written,
+        "Duration": run.duration_ms,
+        "Waited": u64::try_from(waited).unwrap_or(u64::MAX),
+        "Committed": u8::from(run.outcome == RunOutcome::Committed),
+        "Parked": u8::from(run.outcome == RunOutcome::Parked),
+    });
+    line["run"] = serde_json::to_value(run).unwrap_or(Value::Null);
+    line.to_string()
+}

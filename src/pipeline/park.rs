@@ -1,0 +1,28 @@
+//! Giving an object up: it is set aside with its reason, and waits for a new version or for `lake retry`.
+
+use super::{
+    ledger::{self, Decision, Kind, Parked, Versioned, put_decisively},
+    ports::{Clock, CloudError, Condition, Delete, Objects},
+};
+
+/// Writes `parked` over the record that was read before. `Lost`: somebody else has parked or unparked the key in
+/// the meantime, so look again.
+pub(super) async fn park<C: Objects + Clock>(
+    cloud: &C,
+    parked: &Parked,
+    before: Option<&Versioned<Parked>>,
+) -> Result<Decision, CloudError> {
+    let key = Kind::Parked.key(&parked.dataset, &parked.key);
+    let condition = before.map_or(Condition::Absent, |before| Condition::Matches(&before.etag));
+    let bytes = ledger::body(parked);
+    put_decisively(cloud, &key, bytes.clone(), condition, |there| there == bytes).await
+}
+
+/// Removes a parked record that a newer version of its object has overtaken, and only the version that was read.
+pub(super) async fn unpark(cloud: &impl Objects, parked: &Versioned<Parked>) -> Result<(), CloudError> {
+    let key = Kind::Parked.key(&parked.value.dataset, &parked.value.key);
+    if cloud.delete(&key, Some(&parked.etag)).await? == Delete::Refused {
+        tracing::info!(key = %parked.value.key, "the parked record has changed or is gone already; left as it is");
+    }
+    Ok(())
+}

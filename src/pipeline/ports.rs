@@ -1,0 +1,265 @@
+//! What the pipeline needs of the world, as small traits: objects with conditions, a catalog, functions to
+//! invoke, a clock, and an engine that converts. `aws/` implements them over the SDK, the tests in memory.
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::{
+    dataset::{Column, Dataset},
+    executor::Report,
+};
+
+pub use crate::executor::object::PendingUpload as Upload;
+
+/// All of it together: what a function of the pipeline runs on.
+pub trait Cloud: Objects + Catalog + Functions + Clock + Engine {}
+
+impl<T: Objects + Catalog + Functions + Clock + Engine> Cloud for T {}
+
+/// An object's identity at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Entity tag, in its quotes, as S3 gives it.
+    pub etag: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// A small object, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Entity tag, in its quotes.
+    pub etag: String,
+    /// Its content.
+    pub body: Bytes,
+}
+
+/// The condition under which a PUT takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// Whatever is there.
+    Always,
+    /// Only if nothing is there: `If-None-Match: *`.
+    Absent,
+    /// Only if this version is there: `If-Match`.
+    Matches(&'a str),
+}
+
+/// Answer to a conditional PUT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// Written; the new entity tag.
+    Written(String),
+    /// The condition did not hold (412, or 404 for `If-Match` on an object that is gone). An SDK that retried may
+    /// have met its own write, so read back before believing it.
+    Refused,
+}
+
+/// Answer to a conditional DELETE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delete {
+    /// Gone.
+    Deleted,
+    /// Another version is there, or none was.
+    Refused,
+}
+
+/// Answer to completing a multipart upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Complete {
+    /// The object is there.
+    Completed,
+    /// There is no such upload, and the object at its key is not its own: aborted, expired, or superseded since.
+    Lost,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Keys in byte order.
+    pub keys: Vec<String>,
+    /// Common prefixes, when listed as folders.
+    pub folders: Vec<String>,
+    /// Token of the next page.
+    pub next: Option<String>,
+}
+
+/// A call that failed, or whose answer was lost: it may have taken effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} {target}: {message}")]
+pub struct CloudError {
+    /// AWS's name of the operation.
+    pub operation: &'static str,
+    /// What it was called on.
+    pub target: String,
+    /// Code and message of the service, or of the connection.
+    pub message: String,
+    /// What may be done about it.
+    pub kind: CloudErrorKind,
+}
+
+/// What may be done about a [`CloudError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloudErrorKind {
+    /// 409: another conditional write was going on. Ask again.
+    Conflict,
+    /// Throttled, 5xx, timed out, connection lost, or refused for now: the invocation may be tried again.
+    Retriable,
+    /// What is there cannot be read by this version of lake; trying again gives the same.
+    Damaged,
+}
+
+/// S3, as far as the ledger goes: everything in the processed bucket, but for [`Objects::source`].
+pub trait Objects: Send + Sync {
+    /// HEAD of an object in the raw bucket; `None` when it is not there.
+    fn source(&self, key: &str) -> impl Future<Output = Result<Option<Head>, CloudError>> + Send;
+    /// GET of a small object in the processed bucket.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Object>, CloudError>> + Send;
+    /// PUT under a condition.
+    fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: Condition<'_>,
+    ) -> impl Future<Output = Result<Put, CloudError>> + Send;
+    /// DELETE, of a certain version only where `if_match` says so.
+    fn delete(&self, key: &str, if_match: Option<&str>) -> impl Future<Output = Result<Delete, CloudError>> + Send;
+    /// One page of the keys below `prefix`, `max` at most; with `folders`, cut at the next `/`.
+    fn list(
+        &self,
+        prefix: &str,
+        folders: bool,
+        page: Option<&str>,
+        max: u16,
+    ) -> impl Future<Output = Result<Listing, CloudError>> + Send;
+    /// Completes an upload; one that was completed before counts.
+    fn complete(&self, upload: &Upload) -> impl Future<Output = Result<Complete, CloudError>> + Send;
+    /// AbortMultipartUpload; an upload that is gone is no error.
+    fn abort(&self, upload: &Upload) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
+
+/// A table as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its columns, without partitions.
+    pub columns: Vec<Column>,
+    /// Version to name in an update.
+    pub version: Option<String>,
+}
+
+/// The Glue Data Catalog, one table a dataset.
+pub trait Catalog: Send + Sync {
+    /// The dataset's table, if there is one. A column of a type that lake does not write is
+    /// [`CloudErrorKind::Damaged`].
+    fn table(&self, dataset: &Dataset) -> impl Future<Output = Result<Option<Table>, CloudError>> + Send;
+    /// Creates the table; `false` when somebody else did.
+    fn create_table(
+        &self,
+        dataset: &Dataset,
+        columns: &[Column],
+    ) -> impl Future<Output = Result<bool, CloudError>> + Send;
+    /// Adds nullable columns to the version of the table that was read; `false` when it has changed since.
+    fn add_columns(
+        &self,
+        dataset: &Dataset,
+        table: &Table,
+        columns: &[Column],
+    ) -> impl Future<Output = Result<bool, CloudError>> + Send;
+}
+
+/// Lambda.
+pub trait Functions: Send + Sync {
+    /// Invokes convert asynchronously (`InvocationType: Event`) for the marker at `marker_key`.
+    fn invoke_convert(&self, marker_key: &str) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
+
+/// Time. A port, so that tests own it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Waits; used between tries of a conflicting write only.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// An object in the raw bucket, as it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceObject {
+    /// Key in the raw bucket.
+    pub key: String,
+    /// Its version: read with `If-Match`.
+    pub head: Head,
+}
+
+/// What was found out about a source as a whole.
+#[derive(Debug, Clone)]
+pub struct Inferred<D> {
+    /// Columns in file order; none for an empty file.
+    pub columns: Vec<Column>,
+    /// Rows besides the header.
+    pub rows: u64,
+    /// Spares the conversion finding it out again; `None` for an empty file.
+    pub dialect: Option<D>,
+}
+
+/// One conversion.
+#[derive(Debug, Clone)]
+pub struct Job<'a, D> {
+    /// Its dataset.
+    pub dataset: &'a Dataset,
+    /// What is read.
+    pub source: &'a SourceObject,
+    /// What is written.
+    pub columns: &'a [Column],
+    /// The dialect, where inference has found it.
+    pub dialect: Option<D>,
+    /// Key of the data file in the processed bucket.
+    pub data_key: String,
+    /// Key of the file of rejected rows.
+    pub rejects_key: String,
+}
+
+/// What a conversion has made: files that are uploaded and not yet completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// What was counted, and how long it took.
+    pub report: Report,
+    /// The data file; `None` without a row.
+    pub data: Option<Upload>,
+    /// The rejects; `None` without a reject.
+    pub rejects: Option<Upload>,
+}
+
+/// Why a source was not read or converted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The object is not the version that was looked at: look again.
+    #[error("the object changed while it was read")]
+    Changed,
+    /// The input's own fault: trying again gives the same.
+    #[error("{code}: {message}")]
+    Input {
+        /// Stable code.
+        code: String,
+        /// What is wrong, where, and what to do.
+        message: String,
+    },
+    /// Network, throttling, or a fault of ours: may pass.
+    #[error("{0}")]
+    Retriable(String),
+}
+
+/// The executor, as the pipeline calls it.
+pub trait Engine: Send + Sync {
+    /// What inference knows of the file's dialect.
+    type Dialect: Send + Sync;
+    /// Finds out the columns from the object as a whole.
+    fn infer(
+        &self,
+        dataset: &Dataset,
+        source: &SourceObject,
+    ) -> impl Future<Output = Result<Inferred<Self::Dialect>, EngineError>> + Send;
+    /// Converts into uploads that are not completed. On an error it leaves no upload behind, as far as it can.
+    fn convert(&self, job: Job<'_, Self::Dialect>) -> impl Future<Output = Result<Product, EngineError>> + Send;
+}

@@ -1,0 +1,9 @@
+//! The pipeline against a world in memory that keeps S3's conditions, loses answers, dies and interleaves.
+
+mod chaos;
+mod conversion;
+mod deciding;
+mod faults;
+mod noting;
+mod reading;
+mod world;

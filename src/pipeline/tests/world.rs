@@ -1,0 +1,525 @@
+//! A lake in memory. A [`World`] is the cloud; a [`Process`] is one invocation's connection to it, which may be
+//! cut, die, or be told lies of the kind that real ones tell.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard},
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    dataset::{Column, ColumnType, Dataset, Manifest},
+    executor::Report,
+    pipeline::{
+        Invocation,
+        convert::{Answer, ConvertError, convert},
+        intake::intake,
+        ledger::{Commit, Committed, Kind, Marker, Parked, parse},
+        ports::*,
+    },
+};
+
+pub const RAW: &str = "raw-bucket";
+pub const DATASET: &str = "flights";
+
+/// What goes wrong at one call of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies before the call takes effect.
+    DieBefore,
+    /// The call takes effect; the process dies before it hears of it.
+    DieAfter,
+    /// The call fails and has no effect.
+    Unavailable,
+    /// The call takes effect, its answer is lost.
+    AnswerLost,
+    /// The SDK's retry meets the first try's write: takes effect, answers "condition not met".
+    MeetsItself,
+    /// 409.
+    Conflict,
+}
+
+#[derive(Default)]
+pub struct Inner {
+    pub sources: BTreeMap<String, (String, String)>,
+    pub objects: BTreeMap<String, (String, Bytes)>,
+    pub uploads: BTreeMap<String, (String, Bytes)>,
+    pub tables: BTreeMap<String, Table>,
+    pub invoked: VecDeque<String>,
+    pub now: Timestamp,
+    pub conversions: u32,
+    pub commits_decided: u32,
+    counter: u64,
+}
+
+#[derive(Clone, Default)]
+pub struct World(pub Arc<Mutex<Inner>>);
+
+pub struct Process {
+    world: World,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    calls: usize,
+    faults: BTreeMap<usize, Fault>,
+    dead: bool,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let world = World::default();
+        world.lock().now = "2025-01-02T03:04:05Z".parse().unwrap();
+        world
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn manifest(&self) -> Manifest {
+        Manifest::new(vec![Dataset::new(DATASET, "in/")])
+    }
+
+    /// Puts a new version of an object; nobody is told yet.
+    pub fn upload(&self, key: &str, content: &str) {
+        let mut inner = self.lock();
+        let etag = inner.next("source");
+        inner.sources.insert(key.into(), (etag, content.into()));
+    }
+
+    pub fn delete(&self, key: &str) {
+        self.lock().sources.remove(key);
+    }
+
+    pub fn advance(&self, time: SignedDuration) {
+        let mut inner = self.lock();
+        inner.now = inner.now.checked_add(time).unwrap();
+    }
+
+    pub fn process(&self) -> Process {
+        self.process_with([])
+    }
+
+    pub fn process_with(&self, faults: impl IntoIterator<Item = (usize, Fault)>) -> Process {
+        let plan = Plan { faults: faults.into_iter().collect(), ..Plan::default() };
+        Process { world: self.clone(), plan: Mutex::new(plan) }
+    }
+
+    /// S3 tells intake of `key`; intake does its work without a fault.
+    pub fn tell(&self, key: &str) {
+        let event = event_of(&[key]);
+        futures::executor::block_on(intake(&self.process(), &self.manifest(), RAW, &event)).unwrap();
+    }
+
+    pub fn put_and_tell(&self, key: &str, content: &str) {
+        self.upload(key, content);
+        self.tell(key);
+    }
+
+    pub fn invocation(&self, request_id: &str) -> Invocation {
+        let now = self.lock().now;
+        Invocation::new(request_id, now, now.checked_add(SignedDuration::from_mins(15)).unwrap(), 2048)
+    }
+
+    pub fn convert(&self, request_id: &str, key: &str) -> Result<Answer, ConvertError> {
+        self.convert_on(&self.process(), request_id, key)
+    }
+
+    pub fn convert_on(&self, process: &Process, request_id: &str, key: &str) -> Result<Answer, ConvertError> {
+        let (manifest, invocation) = (self.manifest(), self.invocation(request_id));
+        let marker = Kind::Pending.key(DATASET, key);
+        futures::executor::block_on(convert(process, &manifest, &invocation, &marker))
+    }
+
+    /// Everything that was invoked runs, then what is left is driven again after its claims have died, as the
+    /// sweep and `lake retry` do, until nothing is pending.
+    pub fn settle(&self) {
+        for round in 0..50 {
+            let next = self.lock().invoked.pop_front();
+            let marker = match next {
+                Some(marker) => marker,
+                None => {
+                    self.advance(SignedDuration::from_hours(1));
+                    match self.markers().first() {
+                        None => return,
+                        Some(marker) => marker.clone(),
+                    }
+                }
+            };
+            let invocation = self.invocation(&format!("settle-{round}"));
+            let _ = futures::executor::block_on(convert(&self.process(), &self.manifest(), &invocation, &marker));
+        }
+        panic!("markers never come to rest: {:?}", self.markers());
+    }
+
+    pub fn markers(&self) -> Vec<String> {
+        self.keys("_lake/pending/")
+    }
+
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        self.lock().objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    pub fn record<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let body = self.lock().objects.get(key).map(|(_, body)| body.clone())?;
+        Some(parse(key, &body).unwrap())
+    }
+
+    pub fn marker(&self, key: &str) -> Option<Marker> {
+        self.record(&Kind::Pending.key(DATASET, key))
+    }
+
+    pub fn commit(&self, key: &str) -> Option<Commit> {
+        self.record(&Kind::Commits.key(DATASET, key))
+    }
+
+    pub fn current(&self, key: &str) -> Option<Committed> {
+        self.commit(key).and_then(|commit| commit.current)
+    }
+
+    pub fn parked(&self, key: &str) -> Option<Parked> {
+        self.record(&Kind::Parked.key(DATASET, key))
+    }
+
+    /// What a query sees: the content of every data file of the table, sorted.
+    pub fn rows(&self) -> Vec<String> {
+        let inner = self.lock();
+        let files = inner.objects.iter().filter(|(key, _)| key.starts_with("flights/"));
+        let mut rows: Vec<String> = files.map(|(_, (_, body))| String::from_utf8(body.to_vec()).unwrap()).collect();
+        rows.sort();
+        rows
+    }
+
+    /// The promises, once nothing is pending: every source is committed in its present version or parked with it;
+    /// the table's files are exactly those of the records; what is superseded is gone.
+    pub fn assert_sound(&self) {
+        assert_eq!(self.markers(), [""; 0], "something is still pending");
+        let sources = self.lock().sources.clone();
+        let mut expected = Vec::new();
+        for (key, (etag, content)) in &sources {
+            let current = self.current(key);
+            if current.as_ref().is_some_and(|current| current.etag == *etag) {
+                if has_rows(content) {
+                    let file = &current.unwrap().files[0];
+                    let body = self.lock().objects.get(&file.key).map(|(_, body)| body.clone());
+                    assert_eq!(body.as_deref(), Some(content.as_bytes()), "{key}: its file holds other rows");
+                }
+                let parked = self.parked(key);
+                let void = parked.as_ref().is_none_or(|parked| parked.is_void(self.current(key).as_ref()));
+                assert!(void, "{key} is committed and parked: {parked:?}");
+            } else {
+                let parked = self.parked(key).unwrap_or_else(|| panic!("{key} is lost"));
+                assert_eq!(parked.etag, *etag, "{key} is lost: another version is parked");
+                assert!(parked.code != "not_csv" || content.starts_with(BAD), "{key} bears another version's fault");
+            }
+        }
+        for record in self.keys("_lake/commits/") {
+            let commit: Commit = self.record(&record).unwrap();
+            assert!(commit.attempt.is_none(), "{record} has an unfinished attempt");
+            let Some(current) = commit.current else { continue };
+            for file in current.files {
+                assert!(self.lock().objects.contains_key(&file.key), "{} is missing", file.key);
+                expected.push(file.key);
+            }
+            assert_eq!(self.keys("_lake/runs/").iter().filter(|run| run.contains(&current.run)).count(), 1);
+        }
+        let mut there = self.keys("flights/");
+        there.extend(self.keys("_lake/rejects/"));
+        expected.sort();
+        there.sort();
+        assert_eq!(there, expected, "files that no record names, or named ones missing");
+    }
+}
+
+impl Inner {
+    fn next(&mut self, what: &str) -> String {
+        self.counter += 1;
+        format!("\"{what}-{}\"", self.counter)
+    }
+}
+
+pub fn event_of(keys: &[&str]) -> serde_json::Value {
+    let record = |key: &&str| {
+        serde_json::json!({
+            "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-west-1",
+            "eventTime": "2025-01-02T03:04:05.000Z", "eventName": "ObjectCreated:Put",
+            "userIdentity": {"principalId": "A"}, "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+            "responseElements": {},
+            "s3": {"s3SchemaVersion": "1.0", "configurationId": "c",
+                "bucket": {"name": RAW, "ownerIdentity": {"principalId": "A"}, "arn": "arn:aws:s3:::raw-bucket"},
+                "object": {"key": key, "size": 10, "eTag": "e", "sequencer": "0055"}}
+        })
+    };
+    serde_json::json!({ "Records": keys.iter().map(record).collect::<Vec<_>>() })
+}
+
+/// Content that begins so is not a CSV file.
+pub const BAD: &str = "bad";
+/// Content that begins so has a header and no row.
+pub const HEADER_ONLY: &str = "header";
+
+fn has_rows(content: &str) -> bool {
+    !content.is_empty() && !content.starts_with(HEADER_ONLY)
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn failed(operation: &'static str, target: &str, kind: CloudErrorKind) -> CloudError {
+    CloudError { operation, target: target.into(), message: "injected".into(), kind }
+}
+
+impl Process {
+    pub fn calls(&self) -> usize {
+        self.plan.lock().unwrap().calls
+    }
+
+    /// One call: others may run before it, it takes effect at once, and what its caller hears may be a lie.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        target: &str,
+        refused: Option<T>,
+        effect: impl FnOnce(&mut Inner) -> T,
+    ) -> Result<T, CloudError> {
+        yield_once().await;
+        let fault = {
+            let mut plan = self.plan.lock().unwrap();
+            let number = plan.calls;
+            plan.calls += 1;
+            let fault = if plan.dead { Some(Fault::DieBefore) } else { plan.faults.get(&number).copied() };
+            plan.dead |= matches!(fault, Some(Fault::DieBefore | Fault::DieAfter));
+            fault
+        };
+        let error = |kind| Err(failed(operation, target, kind));
+        match fault {
+            Some(Fault::DieBefore | Fault::Unavailable) => return error(CloudErrorKind::Retriable),
+            Some(Fault::Conflict) if operation == "PutObject" => return error(CloudErrorKind::Conflict),
+            _ => {}
+        }
+        let answer = effect(&mut self.world.lock());
+        match (fault, refused) {
+            (Some(Fault::DieAfter | Fault::AnswerLost), _) => error(CloudErrorKind::Retriable),
+            (Some(Fault::MeetsItself), Some(refused)) => Ok(refused),
+            _ => Ok(answer),
+        }
+    }
+}
+
+fn engine_error(error: CloudError) -> EngineError {
+    EngineError::Retriable(error.to_string())
+}
+
+impl Objects for Process {
+    async fn source(&self, key: &str) -> Result<Option<Head>, CloudError> {
+        let head = |(etag, content): &(String, String)| Head { etag: etag.clone(), bytes: content.len() as u64 };
+        self.call("HeadObject", key, None, |inner| inner.sources.get(key).map(head)).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, CloudError> {
+        let object = |(etag, body): &(String, Bytes)| Object { etag: etag.clone(), body: body.clone() };
+        self.call("GetObject", key, None, |inner| inner.objects.get(key).map(object)).await
+    }
+
+    async fn put(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<Put, CloudError> {
+        let refused = (condition != Condition::Always).then_some(Put::Refused);
+        self.call("PutObject", key, refused, |inner| {
+            let there = inner.objects.get(key).map(|(etag, _)| etag.as_str());
+            let holds = match condition {
+                Condition::Always => true,
+                Condition::Absent => there.is_none(),
+                Condition::Matches(etag) => there == Some(etag),
+            };
+            if !holds {
+                return Put::Refused;
+            }
+            if key.starts_with("_lake/commits/") && parse::<Commit>(key, &body).unwrap().attempt.is_some() {
+                inner.commits_decided += 1;
+            }
+            let etag = inner.next("object");
+            inner.objects.insert(key.into(), (etag.clone(), body));
+            Put::Written(etag)
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &str, if_match: Option<&str>) -> Result<Delete, CloudError> {
+        let refused = if_match.map(|_| Delete::Refused);
+        self.call("DeleteObject", key, refused, |inner| {
+            let there = inner.objects.get(key).map(|(etag, _)| etag.as_str());
+            if if_match.is_some() && if_match != there {
+                return Delete::Refused;
+            }
+            inner.objects.remove(key);
+            Delete::Deleted
+        })
+        .await
+    }
+
+    async fn list(&self, prefix: &str, folders: bool, page: Option<&str>, max: u16) -> Result<Listing, CloudError> {
+        self.call("ListObjectsV2", prefix, None, |inner| {
+            let mut listing = Listing::default();
+            let after = page.unwrap_or_default();
+            for key in inner.objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after) {
+                let rest = &key[prefix.len()..];
+                if let Some(end) = rest.find('/').filter(|_| folders) {
+                    let folder = format!("{prefix}{}", &rest[..=end]);
+                    if listing.folders.last() != Some(&folder) {
+                        listing.folders.push(folder);
+                    }
+                    continue;
+                }
+                if listing.keys.len() == usize::from(max) {
+                    listing.next = listing.keys.last().cloned();
+                    break;
+                }
+                listing.keys.push(key.clone());
+            }
+            listing
+        })
+        .await
+    }
+
+    async fn complete(&self, upload: &Upload) -> Result<Complete, CloudError> {
+        self.call("CompleteMultipartUpload", &upload.key, None, |inner| match inner.uploads.remove(&upload.upload_id) {
+            Some((key, body)) => {
+                inner.objects.insert(key, (upload.token.clone(), body));
+                Complete::Completed
+            }
+            None if inner.objects.get(&upload.key).is_some_and(|(etag, _)| *etag == upload.token) => {
+                Complete::Completed
+            }
+            None => Complete::Lost,
+        })
+        .await
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<(), CloudError> {
+        self.call("AbortMultipartUpload", &upload.key, None, |inner| drop(inner.uploads.remove(&upload.upload_id)))
+            .await
+    }
+}
+
+impl Catalog for Process {
+    async fn table(&self, dataset: &Dataset) -> Result<Option<Table>, CloudError> {
+        self.call("GetTable", &dataset.name, None, |inner| inner.tables.get(&dataset.name).cloned()).await
+    }
+
+    async fn create_table(&self, dataset: &Dataset, columns: &[Column]) -> Result<bool, CloudError> {
+        self.call("CreateTable", &dataset.name, Some(false), |inner| {
+            if inner.tables.contains_key(&dataset.name) {
+                return false;
+            }
+            let table = Table { columns: columns.to_vec(), version: Some("0".into()) };
+            inner.tables.insert(dataset.name.clone(), table);
+            true
+        })
+        .await
+    }
+
+    async fn add_columns(&self, dataset: &Dataset, table: &Table, columns: &[Column]) -> Result<bool, CloudError> {
+        self.call("UpdateTable", &dataset.name, Some(false), |inner| {
+            let version = inner.next("table");
+            let Some(there) = inner.tables.get_mut(&dataset.name) else { return false };
+            if there.version != table.version {
+                return false;
+            }
+            there.columns.extend(columns.iter().cloned());
+            there.version = Some(version);
+            true
+        })
+        .await
+    }
+}
+
+impl Functions for Process {
+    async fn invoke_convert(&self, marker_key: &str) -> Result<(), CloudError> {
+        self.call("Invoke", marker_key, None, |inner| inner.invoked.push_back(marker_key.into())).await
+    }
+}
+
+impl Clock for Process {
+    fn now(&self) -> Timestamp {
+        let mut inner = self.world.lock();
+        inner.now = inner.now.checked_add(SignedDuration::from_millis(1)).unwrap();
+        inner.now
+    }
+
+    fn sleep(&self, _: Duration) -> impl Future<Output = ()> + Send {
+        yield_once()
+    }
+}
+
+impl Engine for Process {
+    type Dialect = ();
+
+    async fn infer(&self, _: &Dataset, source: &SourceObject) -> Result<Inferred<()>, EngineError> {
+        let content = self.read(source).await?;
+        let rows = u64::from(has_rows(&content));
+        let column = Column { name: "a".into(), ty: ColumnType::Int64 };
+        let columns = if content.is_empty() { Vec::new() } else { vec![column] };
+        Ok(Inferred { columns, rows, dialect: Some(()) })
+    }
+
+    async fn convert(&self, job: Job<'_, ()>) -> Result<Product, EngineError> {
+        let content = self.read(job.source).await?;
+        let mut report = Report { config_hash: job.dataset.config_hash(), ..Report::default() };
+        report.bytes_read = job.source.head.bytes;
+        let mut data = None;
+        let mut rejects = None;
+        if has_rows(&content) {
+            report.kept = 1;
+            data = Some(self.upload_part(&job.data_key, &content).await?);
+        }
+        if content.contains("reject") {
+            report.rejected = 1;
+            rejects = Some(self.upload_part(&job.rejects_key, "rejected").await?);
+        }
+        report.read = report.kept + report.rejected;
+        Ok(Product { report, data, rejects })
+    }
+}
+
+impl Process {
+    async fn read(&self, source: &SourceObject) -> Result<String, EngineError> {
+        let read = |inner: &mut Inner| inner.sources.get(&source.key).cloned();
+        let there = self.call("GetObject", &source.key, None, read).await.map_err(engine_error)?;
+        match there {
+            Some((etag, content)) if etag == source.head.etag => {
+                if content.starts_with(BAD) {
+                    return Err(EngineError::Input { code: "not_csv".into(), message: "not a CSV file".into() });
+                }
+                Ok(content)
+            }
+            _ => Err(EngineError::Changed),
+        }
+    }
+
+    async fn upload_part(&self, key: &str, content: &str) -> Result<Upload, EngineError> {
+        self.call("UploadPart", key, None, |inner| {
+            inner.conversions += 1;
+            let upload_id = inner.next("upload");
+            inner.uploads.insert(upload_id.clone(), (key.into(), Bytes::copy_from_slice(content.as_bytes())));
+            let (token, bytes) = (inner.next("token"), content.len() as u64);
+            Upload { key: key.into(), upload_id, token, parts: Vec::new(), bytes }
+        })
+        .await
+        .map_err(engine_error)
+    }
+}

@@ -1,0 +1,220 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    resource::{
+        Handle, Input,
+        aws::{
+            iam::{Role, RolePolicy},
+            logs::LogGroup,
+            s3::{Bucket, BucketVersioning},
+        },
+    },
+    state::{Recorded, Tombstone},
+};
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+fn bucket(program: &mut Program, name: &str) -> Handle<Bucket> {
+    program.declare(name, Bucket::default())
+}
+
+fn versioning(program: &mut Program, bucket: &Handle<Bucket>, status: &str) -> Handle<BucketVersioning> {
+    program.declare("raw", BucketVersioning { bucket: bucket.name(), status: status.into() })
+}
+
+fn plan_of(program: &Program, prior: &Snapshot) -> Plan {
+    plan(Inputs { program, prior, config_hash: "c" }).unwrap()
+}
+
+/// The state after `program` was applied to `prior`: references become `value of <reference>`.
+fn applied(program: &Program, mut prior: Snapshot) -> Snapshot {
+    let plan = plan_of(program, &prior);
+    for step in &plan.steps {
+        if let Operation::Create(desired) = &step.operation {
+            let resolved = |value: &Value| {
+                resolve_with(value, &|reference| {
+                    prior.output(reference).unwrap_or_else(|| panic!("{reference} is not there yet"))
+                })
+            };
+            let inputs: Fields = desired.inputs.iter().map(|(name, value)| (name.clone(), resolved(value))).collect();
+            let identity = desired.name.clone().unwrap_or_else(|| format!("part {}", step.address));
+            let outputs = json!({ "name": identity, "arn": format!("arn:{identity}") });
+            let recorded = Recorded {
+                address: step.address.clone(),
+                generation: desired.generation,
+                identity,
+                inputs,
+                outputs: outputs.as_object().unwrap().clone(),
+                dependencies: desired.dependencies.clone(),
+                retain: desired.retain,
+            };
+            prior.resources.insert(step.address.clone(), recorded);
+        }
+    }
+    prior
+}
+
+fn resolve_with(value: &Value, lookup: &dyn Fn(&crate::resource::Reference) -> Value) -> Value {
+    crate::resource::resolve(value, &|reference| Some(lookup(reference)))
+}
+
+fn sentences(plan: &Plan) -> Vec<String> {
+    plan.changes.iter().map(|change| format!("{} {}", change.action.symbol(), change.address)).collect()
+}
+
+#[test]
+fn what_is_declared_and_not_there_is_created_in_dependency_order() {
+    let mut program = Program::default();
+    let raw = bucket(&mut program, "raw");
+    versioning(&mut program, &raw, "Enabled");
+    let plan = plan_of(&program, &Snapshot::new("flights", "local"));
+    assert_eq!(sentences(&plan), ["+ aws:s3:Bucket/raw", "+ aws:s3:BucketVersioning/raw"]);
+    assert_eq!(plan.steps[1].after, [0]);
+    let name = plan.changes[0].identity.clone().unwrap();
+    assert!(name.starts_with("flights-local-raw-"), "{name}");
+    assert_eq!(plan.changes[1].fields[0].after, Some(json!(name)), "a name is known before apply");
+}
+
+#[test]
+fn an_applied_program_plans_to_nothing() {
+    let mut program = Program::default();
+    let raw = bucket(&mut program, "raw");
+    versioning(&mut program, &raw, "Enabled");
+    let prior = applied(&program, Snapshot::new("flights", "local"));
+    let plan = plan_of(&program, &prior);
+    assert!(plan.is_empty());
+    assert_eq!(plan.unchanged, 2);
+}
+
+#[test]
+fn a_changed_field_is_an_update_in_place_that_names_the_field() {
+    let program = |status| {
+        let mut program = Program::default();
+        let raw = bucket(&mut program, "raw");
+        versioning(&mut program, &raw, status);
+        program
+    };
+    let prior = applied(&program("Enabled"), Snapshot::new("flights", "local"));
+    let plan = plan_of(&program("Suspended"), &prior);
+    assert_eq!(sentences(&plan), ["~ aws:s3:BucketVersioning/raw"]);
+    assert_eq!(plan.changes[0].fields[0].path, "status");
+    assert_eq!(plan.changes[0].fields[0].after, Some(json!("Suspended")));
+}
+
+#[test]
+fn the_empty_program_deletes_dependents_first_and_forgets_what_is_retained() {
+    let mut program = Program::default();
+    let raw = bucket(&mut program, "raw");
+    let versioning = versioning(&mut program, &raw, "Enabled");
+    let mut prior = applied(&program, Snapshot::new("flights", "local"));
+    let plan = plan_of(&Program::default(), &prior);
+    assert_eq!(sentences(&plan), ["- aws:s3:BucketVersioning/raw", "- aws:s3:Bucket/raw"]);
+    let bucket_step = plan.steps.iter().position(|step| step.address == *raw.address()).unwrap();
+    let versioning_step = plan.steps.iter().position(|step| step.address == *versioning.address()).unwrap();
+    assert_eq!(plan.steps[bucket_step].after, [versioning_step]);
+
+    prior.resources.get_mut(raw.address()).unwrap().retain = true;
+    let plan = plan_of(&Program::default(), &prior);
+    assert_eq!(sentences(&plan), ["- aws:s3:BucketVersioning/raw", ". aws:s3:Bucket/raw"]);
+}
+
+#[test]
+fn a_name_is_not_used_again_after_deletion_but_what_was_retained_is_taken_up() {
+    let mut program = Program::default();
+    let raw = bucket(&mut program, "raw");
+    let generation = |retained| {
+        let mut prior = Snapshot::new("flights", "local");
+        prior.tombstones.insert(raw.address().clone(), Tombstone { generation: 3, retained });
+        match &plan_of(&program, &prior).steps[0].operation {
+            Operation::Create(desired) => desired.generation,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((generation(false), generation(true)), (4, 3));
+}
+
+#[test]
+fn replacing_a_part_of_another_resource_moves_it_and_then_removes_the_old_one() {
+    let program = |of: &str| {
+        let mut program = Program::default();
+        let one = bucket(&mut program, "one");
+        let other = bucket(&mut program, "other");
+        versioning(&mut program, if of == "one" { &one } else { &other }, "Enabled");
+        program
+    };
+    let mut prior = applied(&program("one"), Snapshot::new("flights", "local"));
+    let part = address("aws:s3:BucketVersioning/raw");
+    let bucket_name = prior.resources[&address("aws:s3:Bucket/one")].identity.clone();
+    prior.resources.get_mut(&part).unwrap().identity = bucket_name;
+    let plan = plan_of(&program("other"), &prior);
+    assert_eq!(sentences(&plan), ["+- aws:s3:BucketVersioning/raw"]);
+    assert_eq!(plan.steps[1].operation, Operation::DeleteDeposed(1));
+    assert_eq!(plan.steps[1].after, [0]);
+}
+
+#[test]
+fn a_replacement_of_the_same_identity_deletes_first() {
+    let program = |principal: &str| {
+        let mut program = Program::default();
+        program.declare(
+            "s3",
+            crate::resource::aws::lambda::Permission {
+                function: "f".into(),
+                statement: "s3".into(),
+                principal: principal.into(),
+                source_arn: "arn:aws:s3:::b".into(),
+                source_account: "0".into(),
+            },
+        );
+        program
+    };
+    let mut prior = applied(&program("s3.amazonaws.com"), Snapshot::new("flights", "local"));
+    prior.resources.values_mut().for_each(|recorded| recorded.identity = "f/s3".to_owned());
+    let plan = plan_of(&program("events.amazonaws.com"), &prior);
+    assert_eq!(sentences(&plan), ["-+ aws:lambda:Permission/s3"]);
+    assert_eq!(plan.steps[0].operation, Operation::Delete);
+    assert_eq!(plan.steps[1].after, [0]);
+}
+
+#[test]
+fn what_a_policy_refers_to_is_known_once_it_is_recorded() {
+    let mut program = Program::default();
+    let logs = program.declare("convert", LogGroup { retention_days: Input::Value(30) });
+    let role = program.declare("convert", Role { trust: json!({}), description: "d".into() });
+    let document = json!({ "Resource": logs.arn() });
+    program.declare("convert", RolePolicy { role: role.name(), policy: "lake".into(), document });
+    let fresh = Snapshot::new("flights", "local");
+    let plan = plan_of(&program, &fresh);
+    let policy = plan.changes.iter().find(|change| change.address.kind == "aws:iam:RolePolicy").unwrap();
+    let document = policy.fields.iter().find(|field| field.path == "document").unwrap();
+    assert!(document.is_unknown(), "an ARN is known only after apply");
+    assert!(plan_of(&program, &applied(&program, fresh)).is_empty());
+}
+
+#[test]
+fn a_circle_is_refused_by_name() {
+    let mut program = Program::default();
+    let one = bucket(&mut program, "one");
+    let other = bucket(&mut program, "other");
+    program.after(&one, &other);
+    program.after(&other, &one);
+    let prior = Snapshot::new("flights", "local");
+    let error = plan(Inputs { program: &program, prior: &prior, config_hash: "c" }).unwrap_err();
+    assert!(error.to_string().contains("aws:s3:Bucket/one → "), "{error}");
+}
+
+#[test]
+fn a_plan_reads_back_from_its_file() {
+    let mut program = Program::default();
+    let raw = bucket(&mut program, "raw");
+    program.output("raw_bucket", raw.name());
+    let plan = plan_of(&program, &Snapshot::new("flights", "local"));
+    let bytes = serde_json::to_vec(&plan).unwrap();
+    assert_eq!(serde_json::from_slice::<Plan>(&bytes).unwrap(), plan);
+    let _: BTreeMap<String, Value> = plan.outputs;
+}

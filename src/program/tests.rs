@@ -1,0 +1,257 @@
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    graph::Graph,
+    resource::{Address, resolve},
+};
+
+fn inputs() -> Inputs {
+    Inputs {
+        lake: "flights".into(),
+        stack: "local".into(),
+        region: "eu-west-1".into(),
+        account_id: "123456789012".into(),
+        partition: "aws".into(),
+        on_destroy_retain: false,
+        datasets: vec![Dataset::new("flights", "in/flights/"), Dataset::new("airlines", "in/airlines/")],
+        package: FunctionPackage { sha256: "feed".into(), architecture: "arm64".into() },
+        manifest: ManifestObject { key: "manifests/cafe.json".into(), sha256: "cafe".into() },
+        intake: FunctionSize::INTAKE,
+        convert: FunctionSize::CONVERT,
+    }
+}
+
+fn declared<'a>(program: &'a Program, kind: &str, name: &str) -> &'a crate::resource::Declared {
+    let address = Address::new(kind, name);
+    program.resources().iter().find(|declared| declared.address == address).expect("the program declares it")
+}
+
+/// `value` with each reference as `<name.output>`.
+fn readable(value: &Value) -> Value {
+    resolve(value, &|reference| {
+        let kind = reference.address.kind.rsplit(':').next().unwrap_or_default();
+        Some(Value::String(format!("<{kind} {} {}>", reference.address.name, reference.output)))
+    })
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+fn rights(program: &Program, role: &str) -> String {
+    let document = readable(&declared(program, "aws:iam:RolePolicy", role).inputs["document"]);
+    let mut lines = String::new();
+    for statement in document["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Allow");
+        writeln!(lines, "{}", texts(&statement["Action"]).join(" ")).unwrap();
+        for resource in texts(&statement["Resource"]) {
+            writeln!(lines, "    {resource}").unwrap();
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_program_declares_these_resources_and_no_others() {
+    let program = program(&inputs());
+    program.check().unwrap();
+    let mut addresses: Vec<_> = program.resources().iter().map(|declared| declared.address.to_string()).collect();
+    addresses.sort();
+    insta::assert_snapshot!(addresses.join("\n"), @r"
+    aws:glue:Database/lake
+    aws:iam:Role/convert
+    aws:iam:Role/intake
+    aws:iam:RolePolicy/convert
+    aws:iam:RolePolicy/intake
+    aws:lambda:EventInvokeConfig/convert
+    aws:lambda:EventInvokeConfig/intake
+    aws:lambda:Function/convert
+    aws:lambda:Function/intake
+    aws:lambda:Permission/intake
+    aws:logs:LogGroup/convert
+    aws:logs:LogGroup/intake
+    aws:s3:Bucket/artifacts
+    aws:s3:Bucket/processed
+    aws:s3:Bucket/raw
+    aws:s3:BucketEncryption/artifacts
+    aws:s3:BucketEncryption/processed
+    aws:s3:BucketEncryption/raw
+    aws:s3:BucketNotification/raw
+    aws:s3:BucketPublicAccessBlock/artifacts
+    aws:s3:BucketPublicAccessBlock/processed
+    aws:s3:BucketPublicAccessBlock/raw
+    aws:s3:BucketVersioning/artifacts
+    aws:s3:BucketVersioning/processed
+    aws:s3:BucketVersioning/raw
+    aws:s3:Object/manifest
+    aws:s3:Object/package
+    ");
+}
+
+#[test]
+fn intake_may_write_markers_and_invoke_convert() {
+    insta::assert_snapshot!(rights(&program(&inputs()), "intake"), @r"
+    logs:CreateLogStream logs:PutLogEvents
+        <LogGroup intake arn>:*
+    s3:GetObject
+        <Bucket artifacts arn>/manifests/*
+    s3:PutObject
+        <Bucket processed arn>/_lake/pending/*
+    lambda:InvokeFunction
+        <Function convert arn>
+    ");
+}
+
+#[test]
+fn convert_may_read_its_sources_and_write_its_outputs_its_ledger_and_its_tables() {
+    insta::assert_snapshot!(rights(&program(&inputs()), "convert"), @r"
+    logs:CreateLogStream logs:PutLogEvents
+        <LogGroup convert arn>:*
+    s3:GetObject
+        <Bucket artifacts arn>/manifests/*
+    s3:ListBucket
+        <Bucket raw arn>
+        <Bucket processed arn>
+    s3:GetObject s3:PutObject s3:DeleteObject s3:AbortMultipartUpload
+        <Bucket processed arn>/flights/*
+        <Bucket processed arn>/airlines/*
+        <Bucket processed arn>/_lake/*
+    glue:GetTable glue:CreateTable glue:UpdateTable
+        arn:aws:glue:eu-west-1:123456789012:catalog
+        <Database lake arn>
+        arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/flights
+        arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/airlines
+    s3:GetObject
+        <Bucket raw arn>/in/flights/*
+        <Bucket raw arn>/in/airlines/*
+    ");
+}
+
+#[test]
+fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
+    let program = program(&inputs());
+    let policies = program.resources().iter().filter(|declared| declared.address.kind == "aws:iam:RolePolicy");
+    let mut statements = 0;
+    for declared in policies {
+        for statement in declared.inputs["document"]["Statement"].as_array().unwrap() {
+            statements += 1;
+            assert!(texts(&statement["Action"]).iter().all(|action| !action.contains('*')), "{statement}");
+            let resources = readable(&statement["Resource"]);
+            assert!(!texts(&resources).is_empty(), "{statement}");
+            assert!(texts(&resources).iter().all(|resource| !resource.starts_with('*')), "{statement}");
+        }
+    }
+    assert_eq!(statements, 10);
+}
+
+#[test]
+fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
+    use crate::resource::physical_name;
+    let (lake, stack) = ("a-lake-of-20-letters", "15-letter-stack");
+    let partition = "aws-us-gov";
+    let mut exact = 0;
+    for count in 1..100 {
+        let dataset = |number| Dataset::new(format!("dataset_{number}"), format!("a/source/{number}/"));
+        let inputs = Inputs {
+            lake: lake.into(),
+            stack: stack.into(),
+            region: "ap-southeast-3".into(),
+            partition: partition.into(),
+            datasets: (0..count).map(dataset).collect(),
+            ..inputs()
+        };
+        let program = program(&inputs);
+        let document = resolve(&declared(&program, "aws:iam:RolePolicy", "convert").inputs["document"], &|reference| {
+            let schema = crate::resource::aws::schema(&reference.address.kind)?;
+            let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
+            let arn = match reference.address.kind.as_str() {
+                "aws:s3:Bucket" => format!("arn:{partition}:s3:::{name}"),
+                "aws:logs:LogGroup" => format!("arn:{partition}:logs:ap-southeast-3:123456789012:log-group:{name}"),
+                _ => format!("arn:{partition}:glue:ap-southeast-3:123456789012:database/{name}"),
+            };
+            Some(Value::String(if reference.output == "arn" { arn } else { name }))
+        });
+        assert!(document.to_string().len() <= lake::ROLE_POLICIES_CHARS_MAX, "{count}: {document}");
+        exact += u32::from(document.to_string().contains("/a/source/0/*"));
+    }
+    assert!((20..99).contains(&exact), "the policy names every dataset of up to {exact}");
+}
+
+#[test]
+fn functions_come_after_what_they_may_do_and_notifications_after_everything() {
+    let program = program(&inputs());
+    let mut graph = Graph::default();
+    for declared in program.resources() {
+        graph.insert(declared.address.clone());
+        for dependency in declared.dependencies() {
+            graph.order(declared.address.clone(), dependency);
+        }
+    }
+    let order: Vec<Address> = graph.sorted().unwrap().into_iter().cloned().collect();
+    let place = |kind: &str, name: &str| order.iter().position(|a| *a == Address::new(kind, name)).unwrap();
+    for name in ["intake", "convert"] {
+        assert!(place("aws:iam:RolePolicy", name) < place("aws:lambda:Function", name));
+        assert!(place("aws:lambda:Function", name) < place("aws:s3:BucketNotification", "raw"));
+    }
+    for object in ["package", "manifest"] {
+        assert!(place("aws:s3:Object", object) < place("aws:lambda:Function", "convert"));
+    }
+    assert!(place("aws:lambda:Permission", "intake") < place("aws:s3:BucketNotification", "raw"));
+}
+
+#[test]
+fn each_dataset_has_a_notification_for_its_prefix_and_an_output() {
+    let program = program(&inputs());
+    let notification = declared(&program, "aws:s3:BucketNotification", "raw");
+    let entries: Vec<_> = notification.inputs["functions"].as_array().unwrap().iter().map(readable).collect();
+    assert_eq!((entries.len(), &entries[1]["prefix"]), (2, &Value::from("in/airlines/")));
+    assert_eq!(entries[1]["function"], "<Function intake arn>");
+    let outputs: Vec<_> =
+        program.outputs().iter().map(|(name, value)| format!("{name} = {}", readable(value))).collect();
+    insta::assert_snapshot!(outputs.join("\n"), @r#"
+    convert_function = "<Function convert name>"
+    database = "<Database lake name>"
+    intake_function = "<Function intake name>"
+    processed_bucket = "<Bucket processed name>"
+    raw_bucket = "<Bucket raw name>"
+    upload_airlines = "s3://<Bucket raw name>/in/airlines/"
+    upload_flights = "s3://<Bucket raw name>/in/flights/"
+    "#);
+}
+
+#[test]
+fn only_data_stay_when_the_lake_is_told_to_retain_them() {
+    let retained = |on_destroy_retain| {
+        let program = program(&Inputs { on_destroy_retain, ..inputs() });
+        let kept = program.resources().iter().filter(|declared| declared.retain);
+        kept.map(|declared| declared.address.to_string()).collect::<Vec<_>>()
+    };
+    assert!(retained(false).is_empty());
+    let kept = retained(true);
+    assert_eq!(kept.len(), 8, "{kept:?}");
+    assert!(kept.iter().all(|address| address.ends_with("/raw") || address.ends_with("/processed")), "{kept:?}");
+}
+
+#[test]
+fn functions_get_their_environment_and_only_intake_knows_convert() {
+    let program = program(&inputs());
+    let names = |function: &str| {
+        let environment = &declared(&program, "aws:lambda:Function", function).inputs["environment"];
+        environment.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    insta::assert_snapshot!(names("convert"), @"LAKE_ARTIFACTS_BUCKET LAKE_DATABASE LAKE_MANIFEST LAKE_NAME LAKE_PROCESSED_BUCKET LAKE_RAW_BUCKET LAKE_STACK");
+    assert_eq!(names("intake").replace("LAKE_CONVERT_FUNCTION ", ""), names("convert"));
+    assert_ne!(names("intake"), names("convert"));
+}
+
+#[test]
+fn a_lake_without_datasets_is_a_program_too() {
+    let program = program(&Inputs { datasets: Vec::new(), ..inputs() });
+    program.check().unwrap();
+    for declared in program.resources() {
+        assert_ne!(declared.address.kind, "aws:s3:BucketNotification");
+    }
+}

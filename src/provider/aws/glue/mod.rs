@@ -1,0 +1,5 @@
+//! Glue kinds.
+
+mod database;
+
+pub(super) use database::DatabaseKind;

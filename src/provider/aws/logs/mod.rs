@@ -1,0 +1,5 @@
+//! CloudWatch Logs kinds.
+
+mod log_group;
+
+pub(super) use log_group::LogGroupKind;

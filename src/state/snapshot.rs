@@ -1,0 +1,106 @@
+//! The snapshot: every resource of a stack as the last call left it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::resource::{Address, Fields};
+
+/// What a stack consists of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The lake it belongs to.
+    pub lake: String,
+    /// The stack it describes.
+    pub stack: String,
+    /// Identity of this line of states: names and ownership tags derive from it.
+    pub lineage: String,
+    /// Rises by one with every save.
+    pub serial: u64,
+    /// What is there.
+    pub resources: BTreeMap<Address, Recorded>,
+    /// What has been replaced and is still to be deleted.
+    #[serde(default)]
+    pub deposed: Vec<Recorded>,
+    /// What was there, so that a name is not used twice.
+    #[serde(default)]
+    pub tombstones: BTreeMap<Address, Tombstone>,
+    /// Calls that began and have not been recorded: what a crash leaves behind.
+    #[serde(default)]
+    pub pending: Vec<Intent>,
+    /// The program's outputs after the last apply.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// A resource as the last call on it left it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// Where it is in the stack.
+    pub address: Address,
+    /// Counts replacements; part of the physical name.
+    pub generation: u32,
+    /// What the cloud knows it by.
+    pub identity: String,
+    /// Its inputs, resolved.
+    pub inputs: Fields,
+    /// Its outputs.
+    pub outputs: Fields,
+    /// What must outlive it.
+    pub dependencies: Vec<Address>,
+    /// Stays in the cloud when it is no longer declared.
+    #[serde(default)]
+    pub retain: bool,
+}
+
+/// What is left of a resource that is gone from the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tombstone {
+    /// Its last generation.
+    pub generation: u32,
+    /// It was left in the cloud; declared again, it is taken up again under the same name.
+    pub retained: bool,
+}
+
+/// A call that began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// What the resource is to be; its outputs are not known yet.
+    pub planned: Recorded,
+    /// The kind of call.
+    pub operation: String,
+    /// Nothing of this identity was there before the call: what is found there later is ours.
+    pub observed_absent: bool,
+}
+
+impl Snapshot {
+    /// An empty stack with a lineage of its own.
+    pub fn new(lake: &str, stack: &str) -> Self {
+        Snapshot {
+            lake: lake.to_owned(),
+            stack: stack.to_owned(),
+            lineage: uuid::Uuid::new_v4().to_string(),
+            serial: 0,
+            resources: BTreeMap::new(),
+            deposed: Vec::new(),
+            tombstones: BTreeMap::new(),
+            pending: Vec::new(),
+            outputs: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing of the stack is in the cloud, as far as lake knows.
+    pub fn is_empty(&self) -> bool {
+        self.resources.is_empty() && self.deposed.is_empty() && self.pending.is_empty()
+    }
+
+    /// An output of a resource.
+    pub fn output(&self, reference: &crate::resource::Reference) -> Option<Value> {
+        self.resources.get(&reference.address)?.outputs.get(&reference.output).cloned()
+    }
+}

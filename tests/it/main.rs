@@ -1,0 +1,10 @@
+//! One integration binary. `tidy` holds the lines of docs/ARCHITECTURE.md; the others drive the real binary against
+//! the real embedded cloud.
+
+mod config;
+mod control;
+mod peers;
+mod pipeline;
+mod python;
+mod tidy;
+mod world;
