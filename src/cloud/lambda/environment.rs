@@ -112,7 +112,7 @@ impl Environment {
             Ok(environment) => Ok(environment.invoke(host, invocation).await),
             Err(failure) => {
                 log.platform(report::init_report(function, begin.elapsed(), failure.status)).await;
-                log.platform(report::start(function, &invocation.request_id)).await;
+                log.begin(report::start(function, &invocation.request_id)).await;
                 let document = match failure.status {
                     Status::Timeout => timed_out(&log, function, &invocation.request_id).await.document,
                     _ => failure.document,
@@ -143,7 +143,7 @@ impl Environment {
         let api = RuntimeApi::start().await.map_err(ApiError::internal)?;
         let folder = host.packages.folder(&function.code.sha256);
         let package = host.packages.lease(&function.code.sha256);
-        log.platform(report::init_start(function)).await;
+        log.begin(report::init_start(function)).await;
         let begin = Instant::now();
         let variables = variables(&Surroundings {
             function,
@@ -222,7 +222,7 @@ impl Environment {
         let function = Arc::clone(&self.function);
         let request_id = invocation.request_id.clone();
         let timeout = Duration::from_secs(function.settings.timeout_seconds.into());
-        self.log.platform(report::start(&function, &request_id)).await;
+        self.log.begin(report::start(&function, &request_id)).await;
         let begin = Instant::now();
         let deadline_ms = jiff::Timestamp::now().as_millisecond() + i64::from(function.settings.timeout_seconds) * 1000;
         self.api
@@ -279,10 +279,12 @@ impl Environment {
             tokio::select! {
                 biased;
                 signal = self.api.signal() => match signal {
-                    Signal::Ready => match answer {
-                        Some(answer) => return (answer, true),
-                        None => {} // asked again on another connection before the event went out
-                    },
+                    Signal::Ready => {
+                        // Without an answer it had asked twice before the event went out.
+                        if let Some(answer) = answer {
+                            return (answer, true);
+                        }
+                    }
                     other => answer = Some(take(other)),
                 },
                 ended = self.process.wait() => {

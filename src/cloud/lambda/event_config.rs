@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Lambda,
     model::Reference,
-    rest::{answer, empty, invalid, not_found},
+    rest::{answer, constraint, empty, not_found},
     settings::not_here,
 };
 use crate::cloud::{error::ApiError, service::Call, store::Table};
@@ -69,9 +69,9 @@ impl EventConfig {
             return Err(not_here("destinations of asynchronous events yet"));
         }
         let within = |value: Option<u32>, least: u32, most: u32, member: &str| match value {
-            Some(value) if !(least..=most).contains(&value) => Err(invalid(format!(
-                "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must \
-                 have value between {least} and {most}"
+            Some(value) if !(least..=most).contains(&value) => Err(constraint(format_args!(
+                "Value '{value}' at '{member}' failed to satisfy constraint: Member must have value between {least} \
+                 and {most}"
             ))),
             _ => Ok(()),
         };

@@ -96,7 +96,7 @@ impl Lambda {
             stop: CancellationToken::new(),
         };
         let pool = Pool::new(host, Arc::clone(&store));
-        let queue = Queue::new(Arc::clone(&store), Arc::clone(&pool));
+        let queue = Queue::new(Arc::clone(&store), Arc::clone(&pool))?;
         tokio::spawn(Arc::clone(&pool).reap());
         tokio::spawn(Arc::clone(&queue).dispatch());
         Ok(Arc::new(Lambda { store, pool, queue, roles: neighbours.roles, objects: neighbours.objects }))

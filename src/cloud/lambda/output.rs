@@ -34,8 +34,14 @@ impl Log {
         Log { sink, region: region.into(), group: group.into(), stream: stream.into(), tail: Mutex::default() }
     }
 
-    /// A line of Lambda's own, which brings the stream into being.
+    /// A line of Lambda's own.
     pub(super) async fn platform(&self, text: String) {
+        self.write(format!("{text}\n"), false).await;
+    }
+
+    /// A line of Lambda's own that begins something: it brings the stream into being. Others do not, so that a
+    /// group deleted during an invocation stays deleted.
+    pub(super) async fn begin(&self, text: String) {
         self.write(format!("{text}\n"), true).await;
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Lambda,
     model::Reference,
-    rest::{answer, check_revision, conflict, empty, invalid, not_found, query},
+    rest::{answer, check_revision, conflict, constraint, empty, invalid, not_found, query},
     settings::not_here,
 };
 use crate::cloud::{delivery::Source, error::ApiError, service::Call, store::Table};
@@ -55,7 +55,7 @@ impl Statement {
         let in_id = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let id = &self.statement_id;
         if !(1..=100).contains(&id.len()) || !id.chars().all(in_id) {
-            return Err(invalid(format!(
+            return Err(constraint(format_args!(
                 "Value '{id}' at 'statementId' failed to satisfy constraint: Member must satisfy regular expression \
                  pattern: ([a-zA-Z0-9-_]+)"
             )));

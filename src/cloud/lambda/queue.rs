@@ -36,6 +36,8 @@ const PAYLOADS: Table<String> = Table::new("lambda.queue.payloads");
 
 /// Largest asynchronous event, in bytes.
 pub(super) const EVENT_BYTES: usize = 1024 * 1024;
+/// Keys are decimal digits.
+const PAST_ALL_KEYS: &str = ":";
 /// Events known to the dispatcher at one time; the others wait in the store.
 const KNOWN_EVENTS: usize = 10_000;
 /// Events read from the store in one step.
@@ -78,10 +80,13 @@ enum Verdict {
 }
 
 impl Queue {
-    pub(super) fn new(store: Arc<Store>, pool: Arc<Pool>) -> Arc<Queue> {
-        // Beginning with the clock keeps the order over restarts.
+    pub(super) fn new(store: Arc<Store>, pool: Arc<Pool>) -> Result<Arc<Queue>, StoreError> {
+        // The clock keeps the order over restarts, and what is queued does when the clock has been set back.
         let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
-        Arc::new(Queue { store, pool, wake: Notify::new(), sequence: AtomicU64::new(now) })
+        let last = store.read(|tx| EVENTS.scan_back(tx, "", PAST_ALL_KEYS, 1))?;
+        let after_last = last.first().and_then(|(key, _)| key.parse::<u64>().ok()).map_or(0, |last| last + 1);
+        let sequence = AtomicU64::new(now.max(after_last));
+        Ok(Arc::new(Queue { store, pool, wake: Notify::new(), sequence }))
     }
 
     /// Queues an event as part of `tx`; gives its request id.

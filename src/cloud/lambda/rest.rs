@@ -66,6 +66,11 @@ pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::client("InvalidParameterValueException", message)
 }
 
+/// A member that does not keep to its shape.
+pub(super) fn constraint(message: impl std::fmt::Display) -> ApiError {
+    ApiError::client("ValidationException", format!("1 validation error detected: {message}"))
+}
+
 pub(super) fn not_found(message: impl Into<String>) -> ApiError {
     ApiError::with_status(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
 }

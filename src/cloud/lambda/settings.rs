@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     model::{LogFormat, Settings},
-    rest::invalid,
+    rest::{constraint, invalid},
     seams::Roles,
 };
 use crate::cloud::error::ApiError;
@@ -104,9 +104,8 @@ impl Given {
     pub(super) fn create(self, name: &str, roles: &dyn Roles) -> Result<Settings, ApiError> {
         let required = |value: &Option<String>, member: &str| match value {
             Some(value) => Ok(value.clone()),
-            None => Err(invalid(format!(
-                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not \
-                 be null"
+            None => Err(constraint(format_args!(
+                "Value null at '{member}' failed to satisfy constraint: Member must not be null"
             ))),
         };
         let settings = Settings {
@@ -206,9 +205,8 @@ fn check(settings: &Settings) -> Result<(), ApiError> {
         if range.contains(&value) {
             return Ok(());
         }
-        Err(invalid(format!(
-            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must \
-             have value between {} and {}",
+        Err(constraint(format_args!(
+            "Value '{value}' at '{member}' failed to satisfy constraint: Member must have value between {} and {}",
             range.start(),
             range.end()
         )))

@@ -28,7 +28,7 @@ const PAST_MS: i64 = 14 * 24 * 60 * 60 * 1000;
 /// Longest span of one batch, in milliseconds.
 const SPAN_MS: i64 = 24 * 60 * 60 * 1000;
 /// Events read from the store in one step.
-const READ_EVENTS: usize = 500;
+const READ_EVENTS: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

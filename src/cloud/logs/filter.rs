@@ -22,7 +22,7 @@ use crate::cloud::{error::ApiError, json, service::Call, store::Transaction};
 /// Events looked at by one call; a call that finds little ends with a token, as on AWS.
 const SCANNED_EVENTS: usize = 100_000;
 /// Events read ahead for each stream of the merge.
-const READ_EVENTS: usize = 64;
+const READ_EVENTS: usize = 32;
 /// Streams read in one step while looking for those of the time range.
 const READ_STREAMS: usize = 1_000;
 /// Most streams that a request may name.

@@ -8,13 +8,15 @@ use std::{
 };
 
 use redb::WriteTransaction;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::model::{GROUPS, Group, STREAMS, Stream, append, group_key, now_ms, stream_key};
 use crate::cloud::store::{Store, StoreError};
 
 /// Lines waiting to be written; who has more to say waits.
 const QUEUED_LINES: usize = 4_096;
+/// Text waiting to be written, in bytes.
+const QUEUED_BYTES: u32 = 16 * 1024 * 1024;
 /// Most lines of one batch.
 const BATCH_LINES: usize = 2_048;
 /// How long a batch waits for more lines after its first one.
@@ -45,7 +47,8 @@ impl LogLine {
 }
 
 enum Message {
-    Line(LogLine),
+    /// A line, with its share of [`QUEUED_BYTES`].
+    Line(LogLine, Option<OwnedSemaphorePermit>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -53,6 +56,7 @@ enum Message {
 #[derive(Clone)]
 pub struct LogSink {
     queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
 }
 
 impl LogSink {
@@ -60,12 +64,14 @@ impl LogSink {
     pub fn start(store: Arc<Store>) -> LogSink {
         let (queue, lines) = mpsc::channel(QUEUED_LINES);
         tokio::spawn(write_batches(store, lines));
-        LogSink { queue }
+        LogSink { queue, room: Arc::new(Semaphore::new(QUEUED_BYTES as usize)) }
     }
 
     /// Queues a line; waits while the queue is full.
     pub async fn write(&self, line: LogLine) {
-        if self.queue.send(Message::Line(line)).await.is_err() {
+        let bytes = u32::try_from(line.message.len()).unwrap_or(u32::MAX).min(QUEUED_BYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.ok(); // never closed
+        if self.queue.send(Message::Line(line, room)).await.is_err() {
             tracing::error!("the log writer is gone; a line is lost");
         }
     }
@@ -83,9 +89,13 @@ async fn write_batches(store: Arc<Store>, mut queue: mpsc::Receiver<Message>) {
     let mut batch = Vec::new();
     while let Some(first) = queue.recv().await {
         let mut lines = Vec::new();
+        let mut rooms = Vec::new();
         let mut flushes = Vec::new();
-        let sort = |message, lines: &mut Vec<LogLine>, flushes: &mut Vec<_>| match message {
-            Message::Line(line) => lines.push(line),
+        let mut sort = |message, lines: &mut Vec<LogLine>, flushes: &mut Vec<_>| match message {
+            Message::Line(line, room) => {
+                lines.push(line);
+                rooms.extend(room);
+            }
             Message::Flush(done) => flushes.push(done),
         };
         sort(first, &mut lines, &mut flushes);

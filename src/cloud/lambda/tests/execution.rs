@@ -77,14 +77,14 @@ async fn output_of_both_kinds_comes_in_order_between_start_and_end_and_in_the_ta
     let lines = f.lines("/own").await;
     assert_eq!(lines[2..5], ["one", "err two", "three"]);
     assert!(lines[5].starts_with("END RequestId: "));
-    let tail = tail(&response);
-    assert!(tail.contains("\none\nerr two\nthree\nEND") && tail.contains("REPORT"), "{tail}");
+    let end = tail(&response);
+    assert!(end.contains("\none\nerr two\nthree\nEND") && end.contains("REPORT"), "{end}");
 
     let long: Vec<String> = (0..200).map(|number| format!("line {number} {}", "x".repeat(50))).collect();
     let response = f.invoke("f", json!({ "do": "print", "lines": long })).await.unwrap();
-    let tail = super::execution::tail(&response);
-    assert_eq!(tail.len(), 4096);
-    assert!(tail.contains("line 199") && !tail.contains("line 9 "));
+    let end = tail(&response);
+    assert_eq!(end.len(), 4096);
+    assert!(end.contains("line 199") && !end.contains("line 9 "));
 }
 
 #[tokio::test]
@@ -231,6 +231,24 @@ async fn an_environment_with_old_credentials_takes_no_more_events() {
     let key = |answer: &Value| answer["env"]["AWS_ACCESS_KEY_ID"].clone();
     assert_eq!(key(&f.answer("f", json!({})).await), "ASIA1");
     assert_eq!(key(&f.answer("f", json!({})).await), "ASIA2");
+}
+
+#[tokio::test]
+async fn a_log_group_deleted_during_an_invocation_stays_deleted() {
+    let f = Fixture::new().await;
+    f.create("f", json!({})).await;
+    let folder = f.path("meeting");
+    std::fs::create_dir(&folder).unwrap();
+    let running = f.answer("f", json!({ "do": "meet", "folder": folder, "name": "a", "count": 2 }));
+    let delete = async {
+        until(|| folder.join("a").exists()).await;
+        f.json(Method::DELETE, &function("f", ""), Value::Null).await.unwrap();
+        f.logs("DeleteLogGroup", json!({ "logGroupName": "/aws/lambda/f" })).await;
+        std::fs::write(folder.join("b"), "").unwrap();
+    };
+    tokio::join!(running, delete);
+    until(|| std::fs::read_dir(f.path("functions")).unwrap().count() == 0).await;
+    assert_eq!(f.logs("DescribeLogGroups", json!({})).await["logGroups"], json!([]));
 }
 
 #[tokio::test]
