@@ -69,3 +69,6 @@ pub trait Sink {
     /// Whatever keeps it from being opened.
     fn rejects(&mut self) -> std::io::Result<Self::Write>;
 }
+
+#[cfg(test)]
+mod tests;

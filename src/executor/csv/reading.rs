@@ -55,11 +55,14 @@ impl<'a> Reading<'a> {
         let dialect = dialect
             .cloned()
             .unwrap_or_else(|| dialect::sniff(&text.sample, text.whole, text.encoding.name(), options, known));
-        let width = dialect::width(&text.sample, text.whole, &dialect);
+        let names = match dialect.header {
+            true => Vec::new(), // the header's, below
+            false => header::numbered(dialect::width(&text.sample, text.whole, &dialect)),
+        };
         let splitter = Splitter::new(text.reader, &dialect, text.offset, limits);
         let mut reading = Reading {
             name: source.name().to_owned(),
-            names: header::numbered(width),
+            names,
             trailing: false,
             bytes: text.bytes,
             splitter,

@@ -208,15 +208,16 @@ impl<R: Read> Splitter<R> {
                     self.push(first_field, end, next, lines);
                     continue;
                 }
-                Scan::Broken { code, reached } if self.fits(reached) => {
-                    if self.set_aside_line(code, reached)? {
+                Scan::Broken { code, reached } if reached - self.at <= self.limits.record => {
+                    if self.set_aside(code, reached)? {
                         continue;
                     }
                 }
                 Scan::More if self.buffer.len() - self.at <= self.limits.record => {}
                 Scan::Record { .. } | Scan::Broken { .. } | Scan::More => {
+                    // A line end in so long a record lies within quotes, which do not seem to close.
+                    self.set_aside(Code::UnterminatedQuote, self.at + self.limits.record)?;
                     self.fields.truncate(first_field);
-                    self.set_aside_oversized()?;
                     continue;
                 }
             }
@@ -241,10 +242,6 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    fn fits(&self, reached: usize) -> bool {
-        reached - self.at <= self.limits.record
-    }
-
     fn push(&mut self, first_field: usize, end: usize, next: usize, lines: u64) {
         let blank = matches!(&self.fields[first_field..], [only] if only.is_empty() && !only.quoted);
         if blank {
@@ -263,12 +260,19 @@ impl<R: Read> Splitter<R> {
         self.at = next;
     }
 
-    /// Sets the line at `at` aside; false when its end is not in the buffer yet.
-    fn set_aside_line(&mut self, code: Code, reached: usize) -> Result<bool, SplitError> {
+    /// Sets the line at `at` aside, seen to be broken after reading up to `reached`; false when its end is not in the
+    /// buffer yet. A line longer than a record may be is dropped up to its end.
+    fn set_aside(&mut self, code: Code, reached: usize) -> Result<bool, SplitError> {
         let rest = &self.buffer[self.at..];
-        let length = match memchr::memchr(self.syntax.newline, rest) {
+        let window = &rest[..rest.len().min(self.limits.record + 1)];
+        let length = match memchr::memchr(self.syntax.newline, window) {
             Some(length) => length,
-            None if self.ended || rest.len() > self.limits.record => rest.len(),
+            None if rest.len() > self.limits.record => {
+                self.fault(Code::RecordTooLarge, self.limits.record);
+                self.skipping = true;
+                return Ok(true);
+            }
+            None if self.ended => rest.len(),
             None => return Ok(false),
         };
         self.fault(code, length);
@@ -278,19 +282,6 @@ impl<R: Read> Splitter<R> {
         self.at = next;
         let allowed = self.limits.rescan + RESCAN_FACTOR * (self.base + self.at as u64);
         if self.rescanned > allowed { Err(SplitError::Quotes { line: self.line }) } else { Ok(true) }
-    }
-
-    /// A record longer than the limit: an open quote when there is a line end in it, else a line that never ends.
-    fn set_aside_oversized(&mut self) -> Result<(), SplitError> {
-        let window = &self.buffer[self.at..self.at + self.limits.record];
-        if memchr::memchr(self.syntax.newline, window).is_some() {
-            let reached = self.at + self.limits.record;
-            self.set_aside_line(Code::UnterminatedQuote, reached)?;
-        } else {
-            self.fault(Code::RecordTooLarge, self.limits.record);
-            self.skipping = true;
-        }
-        Ok(())
     }
 
     fn fault(&mut self, code: Code, length: usize) {
