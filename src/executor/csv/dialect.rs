@@ -135,10 +135,12 @@ fn commonest(batch: &Batch<'_>) -> (usize, usize) {
 }
 
 /// How regular the table is: the square of the share of records with the commonest width, times how much cells look
-/// like values, times a factor that prefers several columns to one.
+/// like values, times a factor that prefers several columns to one. A rarer quote than the usual one needs a field
+/// that it quotes: else any line whose usual quotes are broken would speak for it.
 fn score(batch: &Batch<'_>, dialect: &Dialect) -> f64 {
     let lines = batch.rows.len() + batch.faults.len();
-    if lines == 0 {
+    let quotes = || batch.rows.iter().flat_map(|row| batch.fields(row)).any(|field| field.quoted);
+    if lines == 0 || (dialect.quote != QUOTES[0] && !quotes()) {
         return 0.0;
     }
     let (width, agreeing) = commonest(batch);
