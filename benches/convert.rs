@@ -141,7 +141,12 @@ fn main() {
     for column in &found.columns {
         println!("           {} {}", column.name, column.ty);
     }
-    println!("output     {:.1} MB, {} row groups, {} rejected", report.bytes_written as f64 / 1e6, report.row_groups, report.rejected);
+    println!(
+        "output     {:.1} MB, {} row groups, {} rejected",
+        report.bytes_written as f64 / 1e6,
+        report.row_groups,
+        report.rejected
+    );
     println!("infer      {infer_s:.2} s, {:.0} MB/s", size / infer_s);
     println!("convert    {convert_s:.2} s, {:.0} MB/s, {:?}", size / convert_s, report.stages);
     println!("peak       {}", peak_memory());

@@ -79,7 +79,7 @@ fn fails(text: impl AsRef<[u8]>, table: &str) -> Error {
 #[test]
 fn each_type_arrives_with_its_value() {
     let outcome = run(
-        "b,i,j,d,n,day,at,s\ntrue,1,2,2.5,12.3,2013-01-01,2013-01-01T05:00:00.5Z,\"a,\"\"b\"\"\nFALSE,-1,-2,1e3,-0.01,1969-12-31,2013-01-01,é\n",
+        "b,i,j,d,n,day,at,s\ntrue,1,2,2.5,12.3,2013-01-01,2013-01-01T05:00:00.5Z,\"a,\"\"b\"\"\"\nFALSE,-1,-2,1e3,-0.01,1969-12-31,2013-01-01,é\n",
         "b boolean, i int32, j int64, d double, n decimal(5,2), day date, at timestamp, s string",
     );
     assert_eq!(
