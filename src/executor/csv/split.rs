@@ -204,7 +204,7 @@ impl<R: Read> Splitter<R> {
             let first_field = self.fields.len();
             let scan = scan(&self.buffer, self.at, self.ended, &self.syntax, &mut self.fields);
             match scan {
-                Scan::Record { end, next, lines } if end - self.at <= self.limits.record => {
+                Scan::Record { end, next, lines } if self.line_end(next) - self.at <= self.limits.record => {
                     self.push(first_field, end, next, lines);
                     continue;
                 }
@@ -240,6 +240,12 @@ impl<R: Read> Splitter<R> {
         if !self.rows.is_empty() {
             self.rows.remove(0);
         }
+    }
+
+    /// Where a record ends whose successor begins at `next`, CRs counted: those decide whether it is too long, since
+    /// whether they belong to its line end is known only behind them.
+    fn line_end(&self, next: usize) -> usize {
+        next - usize::from(self.buffer[next - 1] == self.syntax.newline)
     }
 
     fn push(&mut self, first_field: usize, end: usize, next: usize, lines: u64) {

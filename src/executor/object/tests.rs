@@ -12,9 +12,9 @@ use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region},
 };
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 
@@ -39,7 +39,7 @@ struct Object {
 }
 
 type Shared = Arc<Mutex<Bucket>>;
-type Body = BoxBody<Bytes, io::Error>;
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::builder().status(status);
@@ -47,7 +47,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Resp
         response = response.header(*name, *value);
     }
     let body = http_body_util::Full::new(body.into()).map_err(|never: Infallible| match never {});
-    response.body(BodyExt::boxed(body)).unwrap()
+    response.body(BodyExt::boxed_unsync(body)).unwrap()
 }
 
 fn refuse(status: u16, code: &str) -> Response<Body> {
@@ -130,16 +130,19 @@ fn read(
     }
     if *method == Method::HEAD {
         return response
-            .body(BodyExt::boxed(http_body_util::Empty::new().map_err(|never: Infallible| match never {})))
+            .body(BodyExt::boxed_unsync(http_body_util::Empty::new().map_err(|never: Infallible| match never {})))
             .unwrap();
     }
     bucket.gets += 1;
     let length = bucket.breaks_after.unwrap_or(bytes.len()).min(bytes.len());
-    let mut frames = vec![Ok(Frame::data(bytes.slice(..length)))];
-    if length < bytes.len() {
-        frames.push(Err(io::Error::other("cable pulled")));
-    }
-    response.body(BodyExt::boxed(StreamBody::new(stream::iter(frames)))).unwrap()
+    let broken = length < bytes.len();
+    let data = stream::iter([Ok(Frame::data(bytes.slice(..length)))]);
+    let end = stream::iter(broken.then_some(())).then(|()| async {
+        tokio::task::yield_now().await; // lets the server flush what it has
+        Err(io::Error::other("cable pulled"))
+    });
+    let body: Body = BodyExt::boxed_unsync(StreamBody::new(data.chain(end)));
+    response.body(body).unwrap()
 }
 
 /// A client of a small S3, and what that holds.
