@@ -314,9 +314,9 @@ mod tests {
     #[test]
     fn rejects_of_an_earlier_conversion_do_not_outlive_a_clean_one() {
         let folder = tempfile::tempdir().unwrap();
-        convert(&job(folder.path(), &[("a.csv", "id\n1\n1,2\n")]), &Progress::new()).unwrap();
+        convert(&job(folder.path(), &[("a.csv", "id,name\n1,x\n2,y,z\n")]), &Progress::new()).unwrap();
         assert!(folder.path().join("out.parquet.rejects.parquet").exists());
-        let clean = job(folder.path(), &[("a.csv", "id\n1\n2\n")]);
+        let clean = job(folder.path(), &[("a.csv", "id,name\n1,x\n2,y\n")]);
         convert(&clean, &Progress::new()).unwrap();
         assert!(!clean.rejects.exists());
     }

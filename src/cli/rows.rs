@@ -30,7 +30,7 @@ pub fn first_rows(file: impl ChunkReader + 'static, limit: usize) -> Result<(Vec
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
     let reader = builder.with_limit(limit).build()?;
-    let batches: Result<Vec<_>, ArrowError> = reader.map(|batch| with_offset(&batch?)).collect();
+    let batches: Result<Vec<_>, ArrowError> = reader.collect();
     Ok((batches?, total))
 }
 
@@ -57,6 +57,7 @@ pub fn table(batches: &[RecordBatch]) -> Result<Table, ArrowError> {
     let align = |data_type: &DataType| if data_type.is_numeric() { Align::Right } else { Align::Left };
     let mut table = Table::new(schema.fields().iter().map(|field| (field.name().as_str(), align(field.data_type()))));
     for batch in batches {
+        let batch = &with_offset(batch)?;
         let formatters = formatters(batch)?;
         for row in 0..batch.num_rows() {
             let cells = batch.columns().iter().zip(&formatters).map(|(column, formatter)| match column.is_null(row) {
@@ -71,6 +72,7 @@ pub fn table(batches: &[RecordBatch]) -> Result<Table, ArrowError> {
 
 /// Rows as JSON objects. Decimals stay exact, as text; so do dates and timestamps (ISO 8601).
 pub fn objects(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, ArrowError> {
+    let batch = &with_offset(batch)?;
     let formatters = formatters(batch)?;
     let schema = batch.schema();
     let object = |row: usize| {

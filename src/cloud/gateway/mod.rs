@@ -13,7 +13,11 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, Request, Response, header::{EXPECT, HOST}, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{EXPECT, HOST},
+    request::Parts,
+};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use s3s::Body;
 

@@ -316,18 +316,17 @@ fn select(tx: &impl Transaction, id: &str, named: &[CompletedPart]) -> S3Result<
     if named.is_empty() {
         return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
+    let numbers = named.iter().map(|name| name.part_number.unwrap_or_default());
+    numbers.clone().try_for_each(check_number)?;
+    if !numbers.is_sorted_by(|earlier, later| earlier < later) {
+        return Err(s3_error!(
+            InvalidPartOrder,
+            "The list of parts was not in ascending order. Parts must be ordered by part number."
+        ));
+    }
     let mut parts = Vec::with_capacity(named.len());
-    let mut last = 0;
     for (index, name) in named.iter().enumerate() {
         let number = name.part_number.unwrap_or_default();
-        check_number(number)?;
-        if number <= last {
-            return Err(s3_error!(
-                InvalidPartOrder,
-                "The list of parts was not in ascending order. Parts must be ordered by part number."
-            ));
-        }
-        last = number;
         let part = PARTS.get(tx, &part_place(id, number))?;
         let part = part.filter(|part| is_named(part, name)).ok_or_else(|| {
             s3_error!(

@@ -8,7 +8,7 @@ fn crash<F: Future<Output = ()>>(folder: &std::path::Path, work: impl FnOnce(Cli
     runtime.block_on(async {
         let server = start(folder, Arc::default()).await;
         work(client_of(&server)).await;
-        std::mem::forget(server);
+        drop(server);
     });
     drop(runtime);
 }
