@@ -5,21 +5,12 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
 
-use crate::config::{Config, Stack, Target};
+use crate::config::{Stack, Target};
 
 use super::{cloud::process, context::Context, error::CliError};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Whether a command may start the embedded cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// It starts when it is not running.
-    IfNeeded,
-    /// A cloud that is not running is an error.
-    Never,
-}
 
 /// A stack's cloud, ready to be called.
 #[derive(Debug, Clone)]
@@ -42,19 +33,15 @@ impl Connection {
     }
 }
 
-/// Connects to the stack's cloud.
-pub async fn connect(context: &Context, config: &Config, stack: &Stack, start: Start) -> Result<Connection, CliError> {
-    let _ = config;
+/// Connects to the stack's cloud. The embedded one is started when it is not running.
+pub async fn connect(context: &Context, stack: &Stack) -> Result<Connection, CliError> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(stack.region.clone()))
         .timeout_config(timeouts);
     let sdk = match &stack.target {
         Target::Embedded => {
-            let server = match start {
-                Start::IfNeeded => process::ensure_running(context).await?,
-                Start::Never => process::running(context).await?.ok_or_else(not_running)?,
-            };
+            let server = process::ensure_running(context).await?;
             let credentials =
                 Credentials::new(&server.access_key_id, &server.secret_access_key, None, None, "embedded cloud");
             loader.endpoint_url(server.endpoint()).credentials_provider(credentials).load().await
@@ -71,10 +58,6 @@ pub async fn connect(context: &Context, config: &Config, stack: &Stack, start: S
         }
     };
     identify(sdk, stack).await
-}
-
-fn not_running() -> CliError {
-    CliError::failed("the embedded cloud is not running").hint("start it with `lake cloud start`, or `lake apply`")
 }
 
 async fn identify(sdk: SdkConfig, stack: &Stack) -> Result<Connection, CliError> {

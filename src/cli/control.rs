@@ -26,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    connect::{Connection, Start, connect},
+    connect::{Connection, connect},
     context::Context,
     error::CliError,
 };
@@ -63,7 +63,7 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
     let store = Arc::new(context.store());
     let lock = command.map(|command| store.lock(command)).transpose()?;
     let stored = load_or_create(&store, &config, stack)?;
-    let connection = connect(context, &config, stack, Start::IfNeeded).await?;
+    let connection = connect(context, stack).await?;
     let (program, assets) = match goal {
         Goal::Declared => declared(context, &config, stack, &connection)?,
         Goal::Nothing => (Program::default(), Assets::default()),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    connect::{Connection, Start, connect},
+    connect::{Connection, connect},
     context::Context,
     error::CliError,
 };
@@ -43,7 +43,7 @@ impl Deployed {
         let raw_bucket = output(&snapshot, "raw_bucket")?;
         let processed_bucket = output(&snapshot, "processed_bucket")?;
         let database = output(&snapshot, "database")?;
-        let connection = connect(context, &config, stack, Start::IfNeeded).await?;
+        let connection = connect(context, stack).await?;
         Ok(Deployed { config, connection, raw_bucket, processed_bucket, database, snapshot })
     }
 

@@ -10,12 +10,7 @@ use crate::{
     state::store::Store,
 };
 
-use super::{
-    connect::{Start, connect},
-    context::Context,
-    error::CliError,
-    render,
-};
+use super::{connect::connect, context::Context, error::CliError, render};
 
 /// Reads every resource from the cloud, shows what differs from the state, and takes it into the state.
 ///
@@ -34,7 +29,7 @@ pub async fn run(_args: Args, context: &Context) -> Result<(), CliError> {
         context.console.note("nothing to refresh: the stack has never been applied");
         return context.console.json(&json!({ "drift": [] }));
     };
-    let connection = connect(context, &config, stack, Start::IfNeeded).await?;
+    let connection = connect(context, stack).await?;
     let provider = aws::provider(&connection.sdk, Assets::default());
     let mut prior = refresh(stored.clone(), &provider, context.parallel).await?;
     if prior.snapshot != stored {
