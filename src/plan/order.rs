@@ -50,11 +50,10 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
             _ => {}
         }
     }
-    for step in leftovers..steps.len() {
-        let address = &steps[step].address;
-        let users = dependents.get(address).into_iter().flatten().copied().chain([address]);
+    for step in &mut steps[leftovers..] {
+        let users = dependents.get(&step.address).into_iter().flatten().copied().chain([&step.address]);
         let waits: Vec<usize> = users.filter_map(|address| places.get(address)?.ensure).collect();
-        steps[step].after.extend(waits);
+        step.after.extend(waits);
     }
     for step in &mut steps {
         step.after.sort_unstable();

@@ -47,7 +47,7 @@ impl LocalStore {
 
     /// Keeps a copy of the snapshot as it is before an apply changes it; the oldest copies go.
     pub fn keep(&self, snapshot: &Snapshot) -> Result<(), StateError> {
-        let bytes = format::encode(snapshot).map_err(StateError::Unwritable)?;
+        let bytes = format::encode(snapshot).map_err(|error| StateError::Unwritable(Box::new(error)))?;
         let path = self.history().join(format!("{:010}.json", snapshot.serial));
         files::write_durably(&path, &bytes).map_err(|source| self.io(&path, source))?;
         let mut kept: Vec<PathBuf> = fs::read_dir(self.history())
@@ -74,11 +74,15 @@ impl Store for LocalStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.io(&path, source)),
         };
-        format::decode(&bytes).map(Some).map_err(|source| StateError::Damaged { path, history: self.history(), source })
+        let snapshot = format::decode(&bytes).map_err(|source| {
+            let source = Box::new(source);
+            StateError::Damaged { path, history: self.history(), source }
+        })?;
+        Ok(Some(snapshot))
     }
 
     fn save(&self, snapshot: &Snapshot) -> Result<(), StateError> {
-        let bytes = format::encode(snapshot).map_err(StateError::Unwritable)?;
+        let bytes = format::encode(snapshot).map_err(|error| StateError::Unwritable(Box::new(error)))?;
         let path = self.path();
         files::create_private_folder(&self.folder).map_err(|source| self.io(&path, source))?;
         files::write_durably(&path, &bytes).map_err(|source| self.io(&path, source))

@@ -56,7 +56,7 @@ impl Lock {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::Locked(read_holder(&mut file))),
+            Err(TryLockError::WouldBlock) => return Err(StateError::Locked(Box::new(read_holder(&mut file)))),
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         file.set_len(0).map_err(io)?;
@@ -88,7 +88,7 @@ mod tests {
         let first = Holder::this("apply");
         let lock = Lock::acquire(&path, &first).unwrap();
         match Lock::acquire(&path, &Holder::this("destroy")) {
-            Err(StateError::Locked(holder)) => assert_eq!(holder, first),
+            Err(StateError::Locked(holder)) => assert_eq!(*holder, first),
             other => panic!("expected to be refused: {other:?}"),
         }
         drop(lock);

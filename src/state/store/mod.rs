@@ -33,11 +33,11 @@ pub enum StateError {
         /// Where earlier states lie.
         history: PathBuf,
         /// What is wrong with it.
-        source: FormatError,
+        source: Box<FormatError>,
     },
     /// A snapshot that must not be written.
     #[error("BUG: lake was about to write a state that is refused: {0}; nothing was written")]
-    Unwritable(FormatError),
+    Unwritable(Box<FormatError>),
     /// The disk.
     #[error("the state at {path} failed: {source}")]
     Io {
@@ -48,5 +48,5 @@ pub enum StateError {
     },
     /// Somebody else is at it.
     #[error("the stack is locked by {0}\nwait for it to end; the lock goes with its process")]
-    Locked(Holder),
+    Locked(Box<Holder>),
 }
