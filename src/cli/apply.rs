@@ -103,7 +103,8 @@ pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, C
 }
 
 fn failure(outcome: &Outcome, cancelled: bool) -> CliError {
-    let mut message = if cancelled { "interrupted".to_owned() } else { format!("{} of the steps failed", outcome.failed.len()) };
+    let mut message =
+        if cancelled { "interrupted".to_owned() } else { format!("{} of the steps failed", outcome.failed.len()) };
     for (address, error) in &outcome.failed {
         message.push_str(&format!("\n  {address}: {error}"));
     }

@@ -38,9 +38,7 @@ impl Connection {
     /// An S3 client; path style for every server but AWS's own, whose names resolve.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let path_style = self.sdk.endpoint_url().is_some();
-        aws_sdk_s3::Client::from_conf(
-            aws_sdk_s3::config::Builder::from(&self.sdk).force_path_style(path_style).build(),
-        )
+        aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&self.sdk).force_path_style(path_style).build())
     }
 }
 
@@ -48,8 +46,9 @@ impl Connection {
 pub async fn connect(context: &Context, config: &Config, stack: &Stack, start: Start) -> Result<Connection, CliError> {
     let _ = config;
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
-    let loader =
-        aws_config::defaults(BehaviorVersion::latest()).region(Region::new(stack.region.clone())).timeout_config(timeouts);
+    let loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(stack.region.clone()))
+        .timeout_config(timeouts);
     let sdk = match &stack.target {
         Target::Embedded => {
             let server = match start {
@@ -85,7 +84,9 @@ async fn identify(sdk: SdkConfig, stack: &Stack) -> Result<Connection, CliError>
         let message = format!("the cloud does not accept the credentials: {error}");
         CliError::failed(message).hint(match stack.target {
             Target::Embedded => "restart it with `lake cloud stop` and `lake cloud start`".to_owned(),
-            Target::Aws { .. } => format!("check the credentials of stack `{}` (`aws sts get-caller-identity`)", stack.name),
+            Target::Aws { .. } => {
+                format!("check the credentials of stack `{}` (`aws sts get-caller-identity`)", stack.name)
+            }
         })
     })?;
     let arn = caller.arn().unwrap_or("arn:aws:");

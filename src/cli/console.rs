@@ -75,11 +75,7 @@ impl Console {
         if self.silent {
             return;
         }
-        let _ = if self.json {
-            writeln!(std::io::stderr(), "{line}")
-        } else {
-            writeln!(std::io::stdout(), "{line}")
-        };
+        let _ = if self.json { writeln!(std::io::stderr(), "{line}") } else { writeln!(std::io::stdout(), "{line}") };
     }
 
     /// A line on what is going on: nothing when quiet or when stdout is JSON.

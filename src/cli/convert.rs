@@ -18,14 +18,7 @@ use crate::{
     },
 };
 
-use super::{
-    console::Style,
-    context::Context,
-    deployed::no_dataset,
-    error::CliError,
-    put::milliseconds,
-    rows,
-};
+use super::{console::Style, context::Context, deployed::no_dataset, error::CliError, put::milliseconds, rows};
 
 /// Rejected rows that are shown.
 const REJECTS_SHOWN_MAX: usize = 10;
@@ -106,17 +99,22 @@ fn job(args: Args, context: &Context) -> Result<Job, CliError> {
         return Err(CliError::usage(format!("--text contradicts the contract of dataset `{}`", dataset.name)));
     }
     if args.out.is_dir() {
-        return Err(CliError::usage(format!("{} is a folder", args.out.display())).hint("--out names the file to write"));
+        return Err(
+            CliError::usage(format!("{} is a folder", args.out.display())).hint("--out names the file to write")
+        );
     }
     let rejects = rejects_path(&args.out);
     let outputs = [&args.out, &rejects].map(|path| path.canonicalize().ok());
     for input in &args.inputs {
         let real = input.canonicalize().map_err(|error| CliError::usage(format!("{}: {error}", input.display())))?;
         if real.is_dir() {
-            return Err(CliError::usage(format!("{} is a folder", input.display())).hint("name the files in it, such as DIR/*.csv"));
+            return Err(CliError::usage(format!("{} is a folder", input.display()))
+                .hint("name the files in it, such as DIR/*.csv"));
         }
         if !real.is_file() {
-            return Err(CliError::usage(format!("{} cannot be read twice", input.display())).hint("write it to a file first"));
+            return Err(
+                CliError::usage(format!("{} cannot be read twice", input.display())).hint("write it to a file first")
+            );
         }
         if outputs.iter().flatten().any(|output| *output == real) {
             return Err(CliError::usage(format!("{} would be overwritten while it is read", input.display())));

@@ -84,9 +84,17 @@ impl<'a> Story<'a> {
     }
 
     /// Tells one step: what is done, what it says, how long it took.
-    async fn step<T>(&mut self, headline: &str, work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    async fn step<T>(
+        &mut self,
+        headline: &str,
+        work: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
         let number = format!("[{}/{}]", self.steps.len() + 1, self.count);
-        self.console.note(format!("\n{} {}", self.console.paint(number, Style::Faint), self.console.paint(headline, Style::Strong)));
+        self.console.note(format!(
+            "\n{} {}",
+            self.console.paint(number, Style::Faint),
+            self.console.paint(headline, Style::Strong)
+        ));
         let begun = Instant::now();
         let done = work.await.map_err(|error| {
             let told = CliError::failed(format!("the demo fell short at `{headline}`: {error}"));
@@ -192,7 +200,9 @@ async fn show_table(context: &Context) -> Result<(), CliError> {
     let kept = [JANUARY_ROWS, FEBRUARY_ROWS, BAD_ROWS_ROWS].iter().map(|(read, rejected)| read - rejected).sum();
     expect("rows in the Parquet files", rows, kept)?;
     expect(&format!("nulls in {NULLABLE_COLUMN}, written NA in the CSV files"), nulls, CANCELLED)?;
-    context.console.note(format!("{rows} rows in {} Parquet files; {nulls} times NA became null in {NULLABLE_COLUMN}", all.files));
+    context
+        .console
+        .note(format!("{rows} rows in {} Parquet files; {nulls} times NA became null in {NULLABLE_COLUMN}", all.files));
     Ok(())
 }
 
@@ -200,7 +210,11 @@ async fn show_rejects(context: &Context) -> Result<(), CliError> {
     let rejects = show::show(&show::Args::first(TABLE, usize::MAX, true), context).await?;
     let objects = rejects.objects()?;
     for reject in &objects {
-        let text = |name: &str| reject.get(name).map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let text = |name: &str| {
+            reject
+                .get(name)
+                .map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
         let line = format!("line {:>3}  {:<16} {}", text("line"), text("code"), text("message"));
         context.console.note(super::table::printable(&line));
     }

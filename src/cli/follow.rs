@@ -72,9 +72,12 @@ impl Followed {
         match self {
             Followed::Committed { .. } => None,
             Followed::Parked { code, message } => Some(format!("parked ({code}): {message}")),
-            Followed::Superseded => Some("another version took its place, or it was deleted, before it was converted".to_owned()),
+            Followed::Superseded => {
+                Some("another version took its place, or it was deleted, before it was converted".to_owned())
+            }
             Followed::TimedOut { stage, last_error } => {
-                let reason = last_error.as_ref().map_or_else(String::new, |error| format!("; the last attempt: {error}"));
+                let reason =
+                    last_error.as_ref().map_or_else(String::new, |error| format!("; the last attempt: {error}"));
                 Some(format!("not committed when the time was up: {stage}{reason}"))
             }
         }

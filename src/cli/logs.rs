@@ -1,9 +1,6 @@
 //! `lake logs`
 
-use std::{
-    collections::HashMap,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_cloudwatchlogs::{Client, types::FilteredLogEvent};
 use jiff::{SignedDuration, Timestamp};
@@ -45,7 +42,9 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
     let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok());
     let duration = match days {
         Some(days) => SignedDuration::try_from_hours(days.saturating_mul(24)).ok_or_else(|| "too long".to_owned()),
-        None => text.parse::<SignedDuration>().map_err(|_| "expected a duration such as `90s`, `10m`, `2h`, `3d`".to_owned()),
+        None => text
+            .parse::<SignedDuration>()
+            .map_err(|_| "expected a duration such as `90s`, `10m`, `2h`, `3d`".to_owned()),
     }?;
     match duration.is_negative() {
         true => Err("it must not be negative".to_owned()),

@@ -14,7 +14,8 @@ pub fn run(_args: &Args, context: &Context) -> Result<(), CliError> {
     context.config()?;
     let snapshot = context.store().load()?.filter(|snapshot| !snapshot.outputs.is_empty());
     let snapshot = snapshot.ok_or_else(|| {
-        CliError::failed(format!("stack `{}` has no outputs yet", context.stack_name())).hint("apply it with `lake apply`")
+        CliError::failed(format!("stack `{}` has no outputs yet", context.stack_name()))
+            .hint("apply it with `lake apply`")
     })?;
     render::outputs(&context.console, &snapshot.outputs);
     context.console.json(&snapshot.outputs)

@@ -75,7 +75,8 @@ fn table(runs: &[Run]) -> Table {
             RunOutcome::Parked => ("parked", Style::Bad),
         };
         let report = &run.report;
-        let rejects: Vec<String> = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        let rejects: Vec<String> =
+            report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
         let error = run.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
         table.row(vec![
             format!("{:.0}", run.started_at).into(),

@@ -144,8 +144,10 @@ async fn read(
     limit: usize,
 ) -> Result<Vec<RecordBatch>, CliError> {
     let Some(object) = RangedObject::open(client, bucket, key).await? else {
-        return Err(CliError::failed(format!("s3://{bucket}/{key} is gone: a newer version of its source took its place"))
-            .hint("try again; if that does not help, `lake status` tells what is going on"));
+        return Err(CliError::failed(format!(
+            "s3://{bucket}/{key} is gone: a newer version of its source took its place"
+        ))
+        .hint("try again; if that does not help, `lake status` tells what is going on"));
     };
     // Parquet's readers block; the requests they wait for are made by the runtime.
     let rows = tokio::task::spawn_blocking(move || rows::first_rows(object, limit)).await;

@@ -35,7 +35,8 @@ enum Command {
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     context.config()?;
     let snapshot = context.store().load()?.ok_or_else(|| {
-        CliError::failed(format!("stack `{}` has no state yet", context.stack_name())).hint("apply it with `lake apply`")
+        CliError::failed(format!("stack `{}` has no state yet", context.stack_name()))
+            .hint("apply it with `lake apply`")
     })?;
     match &args.command {
         Command::List => list(&snapshot, context),

@@ -189,7 +189,8 @@ async fn objects(deployed: &Deployed, dataset: &Dataset) -> Result<(Vec<Object>,
         };
         let (rows, rejected, since) = (current.rows, current.rejected, Some(current.finished_at));
         let bytes = here.map(|here| here.bytes);
-        objects.insert(commit.key.clone(), Object { key: commit.key, state, bytes, rows, rejected, since, error: None });
+        objects
+            .insert(commit.key.clone(), Object { key: commit.key, state, bytes, rows, rejected, since, error: None });
     }
     for parked in all(&mut damaged, async |page| view::parked(&ledger, name, page).await).await? {
         let object = entry(&mut objects, &raw, &parked.key);

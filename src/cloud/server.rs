@@ -11,7 +11,6 @@ use std::{
 use async_trait::async_trait;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use redb::WriteTransaction;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -21,12 +20,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     credentials::{self, AccessKey},
-    delivery::{AsyncInvocation, AsyncInvoker, Source},
-    error::ApiError,
+    delivery::AsyncInvoker,
     gateway::Gateway,
     glue::Glue,
     iam::Iam,
-    s3::S3Front,
+    lambda::{self, Lambda, Neighbours},
+    logs::{LogSink, Logs},
+    neighbours::Neighbourhood,
+    s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
     store::{Store, StoreError},
     sts::Sts,
@@ -104,28 +105,50 @@ pub struct Services {
 }
 
 /// The one place where services are registered. `endpoint` is the cloud's own URL, which functions are given.
-fn services(store: &Arc<Store>, _endpoint: &str) -> Result<Services, StoreError> {
+async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
+    let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
+    let neighbours = Neighbours {
+        credentials: Arc::clone(&neighbourhood) as _,
+        roles: neighbourhood,
+        objects: Arc::new(objects),
+        sink: LogSink::start(Arc::clone(&store)),
+    };
+    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
+    let logs = Logs::new(Arc::clone(&store));
+    let retention = Retention::start(Arc::clone(&logs));
     let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(Iam::new(Arc::clone(store))),
-        Arc::new(Sts::new(Arc::clone(store))),
-        Arc::new(Glue::new(Arc::clone(store))),
+        Arc::new(Iam::new(Arc::clone(&store))),
+        Arc::new(Sts::new(Arc::clone(&store))),
+        Arc::new(Glue::new(store)),
+        Arc::clone(&lambda) as _,
+        logs,
     ];
-    Ok(Services { services, invoker: Arc::new(NoFunctions), background: Vec::new() })
+    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _];
+    Ok(Services { services, invoker: lambda, background })
 }
 
-/// Stands where Lambda is not registered: no function exists.
-struct NoFunctions;
-
-impl AsyncInvoker for NoFunctions {
-    fn enqueue(&self, _: &WriteTransaction, invocation: AsyncInvocation) -> Result<(), ApiError> {
-        tracing::warn!(function = invocation.function_arn, "dropped an event for a function that does not exist");
-        Ok(())
+#[async_trait]
+impl Background for Lambda {
+    async fn stop(&self) {
+        Lambda::stop(self).await;
     }
+}
 
-    fn wake(&self) {}
+/// Log events that outlive their group's retention are deleted while the server runs.
+struct Retention(CancellationToken);
 
-    fn may_invoke(&self, _: &WriteTransaction, _: &str, _: &Source) -> Result<bool, ApiError> {
-        Ok(false)
+impl Retention {
+    fn start(logs: Arc<Logs>) -> Self {
+        let stop = CancellationToken::new();
+        tokio::spawn(logs.apply_retention(stop.clone()));
+        Retention(stop)
+    }
+}
+
+#[async_trait]
+impl Background for Retention {
+    async fn stop(&self) {
+        self.0.cancel();
     }
 }
 
@@ -149,7 +172,7 @@ impl Server {
     /// [`Server::start`] with services of the caller's choice.
     pub async fn start_with(
         options: Options,
-        services: impl FnOnce(&Arc<Store>, &str) -> Result<Services, StoreError>,
+        services: impl AsyncFnOnce(Arc<Store>, S3Objects, String) -> Result<Services, StoreError>,
     ) -> Result<Server, ServerError> {
         let Options { folder, port } = options;
         let store = Store::open(&folder).map_err(|error| match error {
@@ -161,12 +184,14 @@ impl Server {
         let failed = |source| ServerError::Store { folder: folder.clone(), source };
         let (listener, address) = bind(port.unwrap_or(0)).await?;
         let root = credentials::root(&store).map_err(failed)?;
-        let Services { services, invoker, background } =
-            services(&store, &format!("http://{address}")).map_err(failed)?;
-        let s3 = S3Front::open(Arc::clone(&store), invoker).map_err(failed)?;
+        let objects = S3Objects::open(Arc::clone(&store)).map_err(failed)?;
+        let services = services(Arc::clone(&store), objects.clone(), format!("http://{address}"));
+        let Services { services, invoker, background } = services.await.map_err(failed)?;
+        let s3 = S3Front::new(Arc::clone(&store), objects, invoker);
+        let sweeper = s3.sweeper();
         let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services));
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let serving = tokio::spawn(serve(listener, gateway, stop.clone(), abort.clone()));
+        let serving = tokio::spawn(serve(listener, gateway, sweeper, stop.clone(), abort.clone()));
         tracing::info!(%address, folder = %folder.display(), "the embedded cloud is up");
         Ok(Server { address, store, root, background, stop, serving, _abort: abort.drop_guard() })
     }
@@ -220,7 +245,13 @@ async fn bind(port: u16) -> Result<(TcpListener, SocketAddr), ServerError> {
 }
 
 /// Accepts until `stop`, then waits for the connections to finish; `abort` ends everything at once.
-async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken, abort: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    sweeper: S3Sweeper,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let accepting = async {
@@ -244,6 +275,7 @@ async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationT
     };
     tokio::select! {
         () = accepting => {}
+        () = S3Front::keep_sweeping(sweeper) => {}
         () = stop.cancelled() => {}
         () = abort.cancelled() => return,
     }

@@ -184,6 +184,33 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
         Ok(found)
     }
 
+    /// Visits entries in key order from `from` on, decoding only what `visit` asks for. [`Step::Seek`] jumps over
+    /// entries without reading them.
+    pub fn walk<E: From<StoreError>>(
+        &self,
+        tx: &impl Transaction,
+        from: &str,
+        mut visit: impl FnMut(&str, Entry<'_, V>) -> Result<Step, E>,
+    ) -> Result<(), E> {
+        let mut next = Some(from.to_owned());
+        while let Some(from) = next.take() {
+            let mut failed = None;
+            tx.range_bytes(self.definition(), Bound::Included(&from), |key, bytes| {
+                match visit(key, Entry { table: self, key, bytes }) {
+                    Ok(Step::Next) => return Ok(true),
+                    Ok(Step::Seek(key)) => next = Some(key),
+                    Ok(Step::Stop) => {}
+                    Err(error) => failed = Some(error),
+                }
+                Ok(false)
+            })?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the value at `key`.
     pub fn put(&self, tx: &WriteTransaction, key: &str, value: &V) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).map_err(|source| StoreError::Value {
@@ -210,6 +237,63 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
             })?;
         }
         Ok(removed)
+    }
+}
+
+/// Where a [`Table::walk`] goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// To the next entry.
+    Next,
+    /// To the first entry at or after this key, which must lie after the current one.
+    Seek(String),
+    /// Nowhere.
+    Stop,
+}
+
+/// An entry that has not been decoded yet.
+pub struct Entry<'a, V> {
+    table: &'a Table<V>,
+    key: &'a str,
+    bytes: &'a [u8],
+}
+
+impl<V: Serialize + DeserializeOwned> Entry<'_, V> {
+    /// Decodes the value.
+    pub fn value(&self) -> Result<V, StoreError> {
+        self.table.decode(self.key, self.bytes)
+    }
+}
+
+/// A table of plain bytes: small contents that are not worth a file of their own.
+pub struct BytesTable {
+    name: &'static str,
+}
+
+impl BytesTable {
+    /// Names a table; it comes into being with its first value.
+    pub const fn new(name: &'static str) -> Self {
+        BytesTable { name }
+    }
+
+    fn definition(&self) -> Definition {
+        TableDefinition::new(self.name)
+    }
+
+    /// The bytes at `key`.
+    pub fn get(&self, tx: &impl Transaction, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        tx.get_bytes(self.definition(), key, |bytes| Ok(bytes.to_vec()))
+    }
+
+    /// Sets the bytes at `key`.
+    pub fn put(&self, tx: &WriteTransaction, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        tx.open_table(self.definition())?.insert(key, bytes)?;
+        Ok(())
+    }
+
+    /// Removes the bytes at `key`; tells whether there were any.
+    pub fn delete(&self, tx: &WriteTransaction, key: &str) -> Result<bool, StoreError> {
+        Ok(tx.open_table(self.definition())?.remove(key)?.is_some())
     }
 }
 
@@ -425,5 +509,28 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         assert_eq!(store.read(|tx| LETTERS.get(tx, "kept")).unwrap(), Some(1));
         assert_eq!(store.read(|tx| LETTERS.get(tx, "lost")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_walk_seeks_over_entries_and_decodes_only_what_is_asked_for() {
+        let (_folder, store) = store();
+        store
+            .write::<_, StoreError>(|tx| {
+                for key in ["a/1", "a/2", "b/1", "b/2", "c"] {
+                    LETTERS.put(tx, key, &1)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let mut seen = Vec::new();
+        store
+            .read::<_, StoreError>(|tx| {
+                LETTERS.walk(tx, "a/2", |key, entry| {
+                    seen.push((key.to_owned(), entry.value()?));
+                    Ok::<_, StoreError>(if key == "a/2" { Step::Seek("b/2".into()) } else { Step::Next })
+                })
+            })
+            .unwrap();
+        assert_eq!(seen, [("a/2".to_owned(), 1), ("b/2".to_owned(), 1), ("c".to_owned(), 1)]);
     }
 }

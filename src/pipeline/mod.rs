@@ -30,8 +30,10 @@
 //! `lake status`, `runs`, `put --wait` read with `s3:GetObject` and `s3:ListBucket`; `lake retry` needs what
 //! intake needs.
 
-//AWS
-//BOOT
+/// The ports over the AWS SDK.
+pub mod aws;
+/// Environment → handler loop: the process that Lambda starts.
+pub mod bootstrap;
 /// From a marker to a finished commit record.
 pub mod convert;
 /// What a run's time costs.

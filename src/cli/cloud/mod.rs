@@ -38,6 +38,7 @@ enum Command {
     Serve(serve::Args),
 }
 
+/// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match args.command {
         Command::Start(args) => start::run(args, context).await,

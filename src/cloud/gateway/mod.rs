@@ -25,7 +25,7 @@ use super::{
     credentials::{self, Secret},
     error::ApiError,
     s3::S3Front,
-    service::{Call, Caller, Protocol, Service},
+    service::{Call, Protocol, Service},
     store::Store,
 };
 

@@ -24,7 +24,7 @@ pub struct Claimed {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Taken {
     /// It is ours.
-    Ours(Claimed),
+    Ours(Box<Claimed>),
     /// Another invocation works on it.
     Held {
         /// Its request id.
@@ -47,7 +47,7 @@ pub async fn take<C: Objects + Clock>(cloud: &C, key: &str, invocation: &Invocat
     let now = cloud.now();
     match marker.claim.as_ref() {
         Some(claim) if claim.token == invocation.token => {
-            return Ok(Taken::Ours(Claimed { key: key.to_owned(), marker, etag }));
+            return Ok(Taken::Ours(Box::new(Claimed { key: key.to_owned(), marker, etag })));
         }
         Some(claim) if claim.owner != invocation.request_id && now < claim.deadline => {
             return Ok(Taken::Held { owner: claim.owner.clone(), until: claim.deadline });
@@ -63,7 +63,7 @@ pub async fn take<C: Objects + Clock>(cloud: &C, key: &str, invocation: &Invocat
     });
     let ours = |there: &[u8]| is_claimed_by(key, there, &invocation.token);
     match put_decisively(cloud, key, body(&marker), Condition::Matches(&etag), ours).await? {
-        Decision::Won(etag) => Ok(Taken::Ours(Claimed { key: key.to_owned(), marker, etag })),
+        Decision::Won(etag) => Ok(Taken::Ours(Box::new(Claimed { key: key.to_owned(), marker, etag }))),
         Decision::Lost => Ok(Taken::Contended),
     }
 }

@@ -1,0 +1,197 @@
+//! S3 as the gateway sees it: `s3s` with our credentials, authorisation and names plugged in, and what it does not
+//! do itself done around it.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use s3s::{
+    Body, S3Error, S3Result,
+    access::{S3Access, S3AccessContext},
+    auth::{S3Auth, SecretKey},
+    host::{S3Host, VirtualHost},
+    path::S3Path,
+    s3_error,
+    service::{S3Service, S3ServiceBuilder},
+};
+use serde::Deserialize;
+
+use super::{Cloud, CreateTags, S3Objects};
+use crate::cloud::{
+    authorise::{Attempt, authorise},
+    credentials,
+    delivery::AsyncInvoker,
+    service::{ACCOUNT_ID, Caller},
+    store::Store,
+};
+
+/// Largest body of a CreateBucket request, in bytes.
+const CREATE_BUCKET_BYTES: usize = 64 * 1024;
+/// How often lifecycle rules are applied.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// S3, seen from the gateway.
+pub struct S3Front {
+    service: S3Service,
+    cloud: Arc<Cloud>,
+}
+
+impl S3Front {
+    /// Sets S3 up over its objects.
+    pub fn new(store: Arc<Store>, objects: S3Objects, invoker: Arc<dyn AsyncInvoker>) -> Self {
+        let S3Objects(blobs) = objects;
+        let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, invoker });
+        let mut builder = S3ServiceBuilder::new(super::Operations(Arc::clone(&cloud)));
+        builder.set_auth(Auth(store));
+        builder.set_access(Access);
+        builder.set_host(Loopback);
+        S3Front { service: builder.build(), cloud }
+    }
+
+    /// Answers one request whose caller the gateway has put into its extensions; the signature is checked here.
+    pub async fn call(&self, request: Request<Body>) -> Response<Body> {
+        let request = match with_create_tags(request).await {
+            Ok(request) => request,
+            Err(error) => return failed(error),
+        };
+        let mut response = match self.service.call(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                let error: s3s::StdError = error.into();
+                tracing::error!(%error, "an answer of S3 could not be written");
+                failed(s3_error!(InternalError))
+            }
+        };
+        if response.status() == StatusCode::NOT_MODIFIED {
+            *response.body_mut() = Body::empty();
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        response
+    }
+
+    /// Applies lifecycle rules now and every hour. Never returns; drop it to end it.
+    pub async fn keep_sweeping(cloud: S3Sweeper) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = cloud.0.sweep(jiff::Timestamp::now()).await {
+                tracing::error!(%error, "applying lifecycle rules failed; the next sweep tries again");
+            }
+        }
+    }
+
+    /// What [`S3Front::keep_sweeping`] works on.
+    pub fn sweeper(&self) -> S3Sweeper {
+        S3Sweeper(Arc::clone(&self.cloud))
+    }
+}
+
+/// The part of S3 that applies lifecycle rules.
+pub struct S3Sweeper(Arc<Cloud>);
+
+fn failed(error: S3Error) -> Response<Body> {
+    error.to_http_response().unwrap_or_else(|_| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// Secrets for `s3s` to check signatures with. The gateway has refused unknown, expired and token-less keys before.
+struct Auth(Arc<Store>);
+
+#[async_trait::async_trait]
+impl S3Auth for Auth {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let secret = self.0.read(|tx| credentials::lookup(tx, access_key))?;
+        let unknown = || s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist.");
+        Ok(SecretKey::from(secret.ok_or_else(unknown)?.secret_access_key))
+    }
+}
+
+/// Authorisation, with the operation and the resource that `s3s` has read.
+struct Access;
+
+#[async_trait::async_trait]
+impl S3Access for Access {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            if cx.headers().get(name).is_some_and(|owner| owner != HeaderValue::from_static(ACCOUNT_ID)) {
+                return Err(s3_error!(AccessDenied, "The bucket belongs to another account than {name} says"));
+            }
+        }
+        let operation = cx.s3_op().name().to_owned();
+        let resource = match cx.s3_path() {
+            S3Path::Root => "*".to_owned(),
+            S3Path::Bucket { bucket } => format!("arn:aws:s3:::{bucket}"),
+            S3Path::Object { bucket, key } => format!("arn:aws:s3:::{bucket}/{key}"),
+        };
+        if cx.credentials().is_none() {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        let caller = cx.extensions_mut().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))?;
+        authorise(&Attempt { caller: &caller, service: "s3", operation: Some(&operation), resource: Some(&resource) })?;
+        Ok(())
+    }
+}
+
+/// Buckets as names below `localhost`, for clients that insist on virtual hosts.
+struct Loopback;
+
+impl S3Host for Loopback {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        match name.strip_suffix(".localhost") {
+            Some(bucket) => Ok(VirtualHost::new("localhost").with_bucket(bucket)),
+            None => Ok(VirtualHost::new(name)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct CreateBucketDocument {
+    #[serde(rename = "Tags")]
+    tags: Option<TagList>,
+}
+
+#[derive(Deserialize)]
+struct TagList {
+    #[serde(rename = "Tag", default)]
+    tags: Vec<TagDocument>,
+}
+
+#[derive(Deserialize)]
+struct TagDocument {
+    #[serde(rename = "Key", default)]
+    key: String,
+    #[serde(rename = "Value", default)]
+    value: String,
+}
+
+/// `s3s` 0.14 skips the tags of CreateBucket: they are read here, before it sees the request.
+async fn with_create_tags(request: Request<Body>) -> S3Result<Request<Body>> {
+    let query = request.uri().query().unwrap_or_default();
+    let plain = query.split('&').all(|pair| pair.is_empty() || pair.starts_with("x-id=") || pair.starts_with("X-Amz-"));
+    let path = request.uri().path().trim_matches('/');
+    let virtual_host = request.headers().get(header::HOST).is_some_and(|host| {
+        host.to_str().is_ok_and(|host| host.rsplit_once(':').map_or(host, |(name, _)| name).ends_with(".localhost"))
+    });
+    let names_bucket = if virtual_host { path.is_empty() } else { !path.is_empty() && !path.contains('/') };
+    if request.method() != Method::PUT || !plain || !names_bucket {
+        return Ok(request);
+    }
+    let (mut parts, body) = request.into_parts();
+    let collected = Limited::new(body, CREATE_BUCKET_BYTES).collect().await;
+    let bytes = collected.map_err(|_| s3_error!(MalformedXML, "The body is too large or broke off"))?.to_bytes();
+    if let Ok(text) = std::str::from_utf8(&bytes)
+        && let Ok(document) = quick_xml::de::from_str::<CreateBucketDocument>(text)
+        && let Some(list) = document.tags
+    {
+        let tags = list.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        parts.extensions.insert(CreateTags(tags));
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}

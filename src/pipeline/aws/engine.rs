@@ -1,0 +1,153 @@
+//! The executor on S3: it blocks, so it runs on threads of its own.
+
+use std::{collections::HashMap, error::Error as StdError, fmt::Write as _};
+
+use tokio::{runtime::Handle, task::spawn_blocking};
+
+use super::Aws;
+use crate::{
+    dataset::Dataset,
+    executor::{
+        self, Conversion, Dialect, Origin, Progress, Source,
+        object::{self, ObjectError, ObjectSink, ObjectSource},
+    },
+    pipeline::ports::{Engine, EngineError, Inferred, Job, Product, SourceObject},
+};
+
+/// Metadata of an output: hash of the configuration that it was made with.
+const CONFIG_METADATA: &str = "lake-config";
+
+impl Engine for Aws {
+    type Dialect = Dialect;
+
+    async fn infer(&self, dataset: &Dataset, source: &SourceObject) -> Result<Inferred<Dialect>, EngineError> {
+        let (reader, options) = (self.reader(source), dataset.csv.clone());
+        let inference = blocking(move || executor::infer(&reader, &options, false, &Progress::new())).await?;
+        match inference {
+            Ok(found) => Ok(Inferred { columns: found.columns, rows: found.rows, dialect: Some(found.dialect) }),
+            Err(executor::Error::Empty { .. }) => Ok(Inferred { columns: Vec::new(), rows: 0, dialect: None }),
+            Err(error) => Err(classify(&error)),
+        }
+    }
+
+    async fn convert(&self, job: Job<'_, Dialect>) -> Result<Product, EngineError> {
+        let reader = self.reader(job.source);
+        let (dataset, columns) = (job.dataset.clone(), job.columns.to_vec());
+        let metadata = HashMap::from([(CONFIG_METADATA.to_owned(), dataset.config_hash())]);
+        let bucket = &self.names.processed_bucket;
+        let (s3, handle) = (self.s3.clone(), Handle::current());
+        let mut sink = ObjectSink::new(s3, handle, bucket, job.data_key, job.rejects_key, metadata);
+        let origin = Origin { uri: reader.name().to_owned(), etag: Some(job.source.head.etag.clone()) };
+        let dialect = job.dialect;
+        let product = blocking(move || {
+            let conversion = Conversion { dataset: &dataset, columns: &columns, origin, dialect };
+            let converted = executor::convert(&reader, &conversion, &mut sink, &Progress::new())
+                .map_err(|error| Failed { error: classify(&error), handed_over: None })?;
+            let finish = |upload: object::Upload| upload.finish_parts().map_err(|error| classify(&error));
+            let data = converted.data.map(finish).transpose();
+            let data = data.map_err(|error| Failed { error, handed_over: None })?;
+            match converted.rejects.map(finish).transpose() {
+                Ok(rejects) => Ok(Product { report: converted.report, data, rejects }),
+                Err(error) => Err(Failed { error, handed_over: data.map(Box::new) }),
+            }
+        })
+        .await?;
+        let Failed { error, handed_over } = match product {
+            Ok(product) => return Ok(product),
+            Err(failed) => failed,
+        };
+        if let Some(upload) = handed_over
+            && let Err(error) = object::abort(&self.s3, bucket, &upload).await
+        {
+            tracing::warn!(%error, "an upload is left to the bucket's lifecycle rule");
+        }
+        Err(error)
+    }
+}
+
+/// A conversion that failed, and the upload that it had handed over by then.
+struct Failed {
+    error: EngineError,
+    handed_over: Option<Box<object::PendingUpload>>,
+}
+
+impl Aws {
+    fn reader(&self, source: &SourceObject) -> ObjectSource {
+        let (bucket, bytes) = (&self.names.raw_bucket, Some(source.head.bytes));
+        ObjectSource::new(self.s3.clone(), Handle::current(), bucket, &source.key, &source.head.etag, bytes)
+    }
+}
+
+/// Runs `work` on a thread that may block. That it panics is a bug of ours; the attempt has failed, no more.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+    let span = tracing::Span::current();
+    let done = spawn_blocking(move || span.in_scope(work)).await;
+    done.map_err(|error| EngineError::Retriable(format!("the executor stopped: {error}; this is a bug in lake")))
+}
+
+/// Whose fault it is.
+fn classify(error: &(dyn StdError + 'static)) -> EngineError {
+    let message = chain(error);
+    match ObjectError::of(error) {
+        Some(ObjectError::Gone { .. } | ObjectError::Changed { .. }) => return EngineError::Changed,
+        Some(ObjectError::TooLarge { .. }) => return EngineError::Input { code: "too_large".into(), message },
+        _ => {}
+    }
+    match error.downcast_ref::<executor::Error>() {
+        Some(known) if known.is_permanent() => EngineError::Input { code: code(known).into(), message },
+        _ => EngineError::Retriable(message),
+    }
+}
+
+/// Stable code of what the input did wrong.
+fn code(error: &executor::Error) -> &'static str {
+    use executor::Error;
+    match error {
+        Error::Empty { .. } => "empty",
+        Error::NotCsv { .. } => "not_csv",
+        Error::Schema { .. } => "schema_mismatch",
+        Error::Header { .. } => "header",
+        Error::Option { .. } => "csv_option",
+        Error::Quotes { .. } => "unbalanced_quotes",
+        Error::Batch(_) | Error::Conservation { .. } => "bug",
+        Error::Read { .. } => "read",
+        Error::Open { .. } | Error::Write { .. } => "write",
+        Error::Cancelled => "cancelled",
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_changed_while_it_was_read_is_told_from_a_broken_connection() {
+        let name = || "s3://raw/in/a.csv".to_owned();
+        let read = |source: io::Error| executor::Error::Read { name: name(), source };
+        assert_eq!(classify(&read(ObjectError::Changed { name: name() }.into())), EngineError::Changed);
+        assert_eq!(classify(&read(ObjectError::Gone { name: name() }.into())), EngineError::Changed);
+        let EngineError::Retriable(message) = classify(&read(io::Error::other("reset"))) else { panic!("permanent") };
+        assert!(message.contains("reset"), "{message}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_input_is_permanent_and_has_a_code() {
+        let error = executor::Error::NotCsv { name: "a".into(), looks_like: "gzip".into() };
+        let EngineError::Input { code, message } = classify(&error) else { panic!("retriable") };
+        assert_eq!(code, "not_csv");
+        assert!(message.contains("gzip"));
+    }
+}
