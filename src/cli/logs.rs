@@ -80,11 +80,13 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         let since = format!("no events since {begin:.0}; --since looks further back, such as `--since 7d`");
         context.console.note(since);
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(FOLLOW_PAUSE).await;
         tail.show_new(context).await?;
     }
-    Ok(())
 }
 
 /// The end of a log group, as far as it has been shown.

@@ -154,7 +154,8 @@ impl<W: Write + Send> Writer<W> {
         let groups = self.writer.flushed_row_groups();
         let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or_default()).sum();
         let row_groups = groups.len() as u64;
-        let mut metered = self.writer.into_inner()?; // writes the footer
+        // Writes the footer; after `finish` it would be refused as a second one.
+        let mut metered = self.writer.into_inner()?;
         metered.flush()?;
         let encode_time = (self.encode + begun.elapsed()).saturating_sub(metered.time);
         let Metered { write, bytes, time } = metered;

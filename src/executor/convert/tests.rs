@@ -49,9 +49,13 @@ fn read_back(bytes: &Option<Bytes>) -> Vec<String> {
 }
 
 fn run_dataset(source: &dyn Source, table: &str, dataset: &Dataset) -> Result<Outcome, Error> {
+    run_as(source, table, dataset, None)
+}
+
+fn run_as(source: &dyn Source, table: &str, dataset: &Dataset, dialect: Option<Dialect>) -> Result<Outcome, Error> {
     let columns = columns(table);
     let origin = Origin { uri: "s3://raw/t/1.csv".into(), etag: Some("\"abc\"".into()) };
-    let conversion = Conversion { dataset, columns: &columns, origin, dialect: None };
+    let conversion = Conversion { dataset, columns: &columns, origin, dialect };
     let mut sink = MemorySink::default();
     let converted = convert(source, &conversion, &mut sink, &Progress::new())?;
     let (data, rejects) = (converted.data.map(Bytes::from), converted.rejects.map(Bytes::from));
@@ -433,8 +437,8 @@ proptest! {
         let found = crate::executor::infer(&Memory::new(&bytes), &CsvOptions::default(), false, &Progress::new());
         if let Ok(found) = found {
             let spec: Vec<String> = found.columns.iter().map(|column| format!("{} {}", column.name, column.ty)).collect();
-            let csv = CsvOptions { header: Some(found.dialect.header), ..CsvOptions::default() };
-            let outcome = run_with(&bytes, &spec.join(", "), csv);
+            let dataset = Dataset::new("t", "t/");
+            let outcome = run_as(&Memory::new(&bytes), &spec.join(", "), &dataset, Some(found.dialect));
             let outcome = outcome.map_err(|error| TestCaseError::fail(format!("{spec:?}: {error}")))?;
             prop_assert_eq!(outcome.report.read, found.rows);
             prop_assert!(!outcome.report.rejects_by_code.contains_key("type_mismatch"), "{:?}", outcome.rejects);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::Error,
     header,
+    reject::readable,
     split::{Batch, Limits, Row, Splitter},
     value,
 };
@@ -91,7 +92,7 @@ pub(crate) fn sniff(sample: &[u8], whole: bool, encoding: &str, options: &CsvOpt
             let dialect = Dialect { delimiter, quote, newline, header: true, encoding: encoding.to_owned() };
             let score = with_rows(sample, &dialect, |batch| {
                 // A first record that holds the table's names says more than any look at cells (at most 1).
-                score(batch, &dialect) + f64::from(u8::from(names_columns(batch, &dialect, known)))
+                score(batch, &dialect) + named_share(batch, &dialect, known)
             });
             if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
                 best = Some((score, dialect));
@@ -170,11 +171,7 @@ fn cell_score(text: &[u8], dialect: &Dialect, width: usize) -> f64 {
     }
     let is_candidate = |byte: &u8| DELIMITERS.iter().any(|&other| other != dialect.delimiter && other as u8 == *byte);
     let is_quote = |byte: Option<&u8>| byte.is_some_and(|&byte| QUOTES.iter().any(|&quote| quote as u8 == byte));
-    if text.iter().any(|byte| is_candidate(byte)) || is_quote(text.first()) || is_quote(text.last()) {
-        0.2
-    } else {
-        0.8
-    }
+    if text.iter().any(is_candidate) || is_quote(text.first()) || is_quote(text.last()) { 0.2 } else { 0.8 }
 }
 
 /// `1,5` or `-1.234,56`: a number with a decimal comma.
@@ -186,16 +183,18 @@ fn is_comma_number(text: &[u8]) -> bool {
     digits_only(fraction) && whole.split(|&byte| byte == b'.').all(digits_only)
 }
 
-/// Whether the first record holds names of the table's columns, at least half of its cells or all of the table's.
-fn names_columns(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> bool {
-    let Some(first) = batch.rows.first().filter(|_| !known.is_empty()) else { return false };
+/// How much the first record looks like the table's header: the share of cells and columns that go together by name;
+/// 0 when that is less than half of the cells and not all of the columns.
+fn named_share(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> f64 {
+    let Some(first) = batch.rows.first().filter(|_| !known.is_empty()) else { return 0.0 };
+    let names: HashSet<&str> = known.iter().map(|column| column.name.as_str()).collect();
     let cells = cells(batch, first, dialect);
-    let named = |cell: &&Vec<u8>| {
-        let name = header::name(&String::from_utf8_lossy(cell), usize::MAX - 1);
-        known.iter().any(|column| column.name == name)
-    };
-    let matching = cells.iter().filter(named).count();
-    matching > 0 && (matching * 2 >= cells.len() || matching == known.len())
+    let matching = cells.iter().filter_map(|cell| header::spelled(&readable(cell)));
+    let matching = matching.filter(|name| names.contains(name.as_str())).count();
+    if matching * 2 < cells.len() && matching < known.len() {
+        return 0.0;
+    }
+    matching as f64 / cells.len().max(known.len()) as f64
 }
 
 /// A record's cells without spaces around them.
@@ -209,7 +208,7 @@ fn cells(batch: &Batch<'_>, row: &Row, dialect: &Dialect) -> Vec<Vec<u8>> {
 /// it is a typed value, or when cells repeat; else it does, unless half of its cells come again below.
 fn has_header(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> bool {
     let Some((first, body)) = batch.rows.split_first() else { return true };
-    if names_columns(batch, dialect, known) {
+    if named_share(batch, dialect, known) > 0.0 {
         return true;
     }
     let mut scratch = Vec::new();
