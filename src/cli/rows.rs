@@ -1,8 +1,10 @@
 //! Rows of Parquet files as people and as machines read them.
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    datatypes::{DataType, Float64Type, Int32Type, Int64Type},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType},
     error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -28,8 +30,24 @@ pub fn first_rows(file: impl ChunkReader + 'static, limit: usize) -> Result<(Vec
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
     let reader = builder.with_limit(limit).build()?;
-    let batches: Result<Vec<_>, _> = reader.collect();
+    let batches: Result<Vec<_>, ArrowError> = reader.map(|batch| with_offset(&batch?)).collect();
     Ok((batches?, total))
+}
+
+/// Arrow knows the zone `UTC` by that name only with a time zone database; as an offset it always does.
+fn with_offset(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let column: ArrayRef = match column.data_type() {
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
+                let column = column.as_primitive::<TimestampMicrosecondType>().clone();
+                Arc::new(column.with_timezone("+00:00"))
+            }
+            _ => Arc::clone(column),
+        };
+        (field.name().clone(), column)
+    });
+    RecordBatch::try_from_iter(columns.collect::<Vec<_>>())
 }
 
 /// Rows as a table, a header for each column.

@@ -154,9 +154,11 @@ impl<W: Write + Send> Writer<W> {
         for (key, value) in facts {
             self.writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
         }
-        let metadata = self.writer.finish()?;
-        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default();
-        let row_groups = metadata.num_row_groups() as u64;
+        self.writer.flush()?;
+        let groups = self.writer.flushed_row_groups();
+        let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or_default()).sum();
+        let row_groups = groups.len() as u64;
+        // Writes the footer; after `finish` it would be refused as a second one.
         let mut metered = self.writer.into_inner()?;
         metered.flush()?;
         let encode_time = (self.encode + begun.elapsed()).saturating_sub(metered.time);
