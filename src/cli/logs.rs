@@ -153,7 +153,8 @@ fn readable(message: &str) -> (Option<Style>, String) {
         let run = line.get("run").and_then(|run| run.get("id")).map(text).unwrap_or_default();
         let count = |name: &str| line.get(name).map(text).unwrap_or_default();
         let (read, written, rejected) = (count("RowsRead"), count("RowsWritten"), count("RowsRejected"));
-        let report = format!("RUN {run}: {read} rows read, {written} kept, {rejected} rejected, {} ms", count("Duration"));
+        let report =
+            format!("RUN {run}: {read} rows read, {written} kept, {rejected} rejected, {} ms", count("Duration"));
         return (Some(Style::Strong), report);
     }
     let (Some(level), Some(said)) = (line.get("level").map(text), line.get("message").map(text)) else {
@@ -175,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_functions_json_lines_are_told_in_words_and_others_as_they_are() {
-        let line = r#"{"timestamp":"2025-01-01T00:00:00Z","level":"ERROR","message":"it failed","key":"a.csv","target":"x"}"#;
+        let line =
+            r#"{"timestamp":"2025-01-01T00:00:00Z","level":"ERROR","message":"it failed","key":"a.csv","target":"x"}"#;
         assert_eq!(readable(line).1, "ERROR it failed key=a.csv");
         let line = r#"{"_aws":{},"RowsRead":20,"RowsWritten":11,"RowsRejected":9,"Duration":7,"run":{"id":"r1"}}"#;
         assert_eq!(readable(line).1, "RUN r1: 20 rows read, 11 kept, 9 rejected, 7 ms");
