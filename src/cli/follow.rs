@@ -84,14 +84,15 @@ impl Followed {
     }
 }
 
-/// Follows the version `etag` of `key` until it is decided or `limit` is over. `hop` hears of each new stage.
+/// Follows the version `etag` of `key` until it is decided or `limit` is over. `hop` hears of each new stage, and what
+/// the try before it ran into.
 pub async fn follow(
     deployed: &Deployed,
     dataset: &Dataset,
     key: &str,
     etag: &str,
     limit: Duration,
-    mut hop: impl FnMut(&'static str),
+    mut hop: impl FnMut(&'static str, &str),
 ) -> Result<Followed, CliError> {
     let objects = deployed.pipeline()?;
     let begun = Instant::now();
@@ -113,7 +114,8 @@ pub async fn follow(
             let stage = state.stage(etag, jiff::Timestamp::now());
             let word = stage_word(&stage);
             if word != last_word && !matches!(stage, Stage::Unknown | Stage::Committed { .. } | Stage::Parked { .. }) {
-                hop(word);
+                let last_error = state.marker.as_ref().and_then(|marker| marker.last_error.as_deref());
+                hop(word, last_error.filter(|_| stage == Stage::Pending).unwrap_or_default());
             }
             last_word = word;
             let unheard = begun.elapsed() > UNHEARD_MAX;

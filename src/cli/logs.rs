@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_cloudwatchlogs::{Client, types::FilteredLogEvent};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{console::Style, context::Context, deployed::Deployed, error::CliError, table::printable};
 
@@ -131,18 +132,61 @@ fn show(context: &Context, event: &FilteredLogEvent) -> Result<(), CliError> {
         return console.json(&Line { timestamp, stream: event.log_stream_name().unwrap_or_default(), message });
     }
     let time = console.paint(format!("{timestamp:.3}"), Style::Faint);
-    for (index, line) in message.lines().enumerate() {
+    let (level, text) = readable(message);
+    for (index, line) in text.lines().enumerate() {
+        let line = printable(&line.replace('\t', "  "));
+        let line = level.map_or(line.clone(), |style| console.paint(line, style));
         match index {
-            0 => console.say(format!("{time}  {}", printable(line))),
-            _ => console.say(format!("{:24}  {}", "", printable(line))),
+            0 => console.say(format!("{time}  {line}")),
+            _ => console.say(format!("{:24}  {line}", "")),
         }
     }
     Ok(())
 }
 
+/// Fields of a function's JSON lines that say nothing to a person who reads the line.
+const FIELDS_LEFT_OUT: [&str; 5] = ["timestamp", "level", "message", "target", "span"];
+
+/// A line as a person reads it, and its colour when it is of a special kind: a function's own lines are JSON.
+fn readable(message: &str) -> (Option<Style>, String) {
+    let Ok(Value::Object(line)) = serde_json::from_str(message) else { return (None, message.to_owned()) };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if line.contains_key("_aws") {
+        let run = line.get("run").and_then(|run| run.get("id")).map(text).unwrap_or_default();
+        let count = |name: &str| line.get(name).map(text).unwrap_or_default();
+        let (read, written, rejected) = (count("RowsRead"), count("RowsWritten"), count("RowsRejected"));
+        let report =
+            format!("RUN {run}: {read} rows read, {written} kept, {rejected} rejected, {} ms", count("Duration"));
+        return (Some(Style::Strong), report);
+    }
+    let (Some(level), Some(said)) = (line.get("level").map(text), line.get("message").map(text)) else {
+        return (None, message.to_owned());
+    };
+    let fields = line.iter().filter(|(name, _)| !FIELDS_LEFT_OUT.contains(&name.as_str()));
+    let fields: String = fields.map(|(name, value)| format!(" {name}={}", text(value))).collect();
+    let style = match level.as_str() {
+        "ERROR" => Some(Style::Bad),
+        "WARN" => Some(Style::Changed),
+        _ => None,
+    };
+    (style, format!("{level} {said}{fields}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_functions_json_lines_are_told_in_words_and_others_as_they_are() {
+        let line =
+            r#"{"timestamp":"2025-01-01T00:00:00Z","level":"ERROR","message":"it failed","key":"a.csv","target":"x"}"#;
+        assert_eq!(readable(line).1, "ERROR it failed key=a.csv");
+        let line = r#"{"_aws":{},"RowsRead":20,"RowsWritten":11,"RowsRejected":9,"Duration":7,"run":{"id":"r1"}}"#;
+        assert_eq!(readable(line).1, "RUN r1: 20 rows read, 11 kept, 9 rejected, 7 ms");
+        for line in ["START RequestId: 1 Version: $LATEST", "[1]", "{\"a\":1}"] {
+            assert_eq!(readable(line).1, line);
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

@@ -186,7 +186,7 @@ async fn upload_and_follow(
     }
     shown.hop("uploaded", &uploaded);
     let limit = Duration::from_secs(args.timeout);
-    let following = follow(deployed, dataset, &placed.key, &etag, limit, |stage| shown.hop(stage, ""));
+    let following = follow(deployed, dataset, &placed.key, &etag, limit, |stage, detail| shown.hop(stage, detail));
     let result = shown.unless_interrupted(following).await?;
     let (style, word, detail) = told(&result, milliseconds(begun.elapsed()));
     shown.end(style, word, &detail);
@@ -214,6 +214,7 @@ fn told(result: &Followed, milliseconds: u64) -> (Style, &'static str, String) {
             let detail = format!("{} rows kept, {} rejected", HumanCount(*rows), HumanCount(*rejected));
             (Style::Good, "committed", detail)
         }
+        Followed::Parked { code, message } => (Style::Bad, "parked", format!("{code}: {message}")),
         other => (Style::Bad, other.word(), other.failure().unwrap_or_default()),
     }
 }

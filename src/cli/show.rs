@@ -74,6 +74,10 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         _ => rows::table(&shown.batches)?.say_fitting(console),
     };
     let what = if args.rejects { "rejected rows" } else { "rows" };
+    if shown.rows == 0 {
+        console.note(format!("no {what}"));
+        return Ok(());
+    }
     let of = format!("{count} of {} {what}, in {} files", HumanCount(shown.rows), shown.files);
     match left_out.is_empty() {
         true => console.note(of),

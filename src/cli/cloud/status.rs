@@ -1,6 +1,9 @@
 //! `lake cloud status`
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use indicatif::HumanBytes;
 use serde_json::json;
@@ -19,8 +22,8 @@ use super::{
 pub struct Args {}
 
 pub async fn run(_args: Args, context: &Context) -> Result<(), CliError> {
-    let folder = context.cloud_folder();
-    let bytes = folder_bytes(&folder)?;
+    let folder = shown_folder(context);
+    let bytes = folder_bytes(&context.cloud_folder())?;
     match process::running(context).await? {
         Some(server) => {
             let inventory = Inventory::of(&server.sdk().await).await?;
@@ -37,7 +40,7 @@ pub async fn run(_args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn show_running(context: &Context, server: &ServerFile, bytes: u64, inventory: &Inventory) -> Result<(), CliError> {
-    let folder = context.cloud_folder();
+    let folder = shown_folder(context);
     let console = &context.console;
     console.say("embedded cloud: running");
     console.say(format!("endpoint        {}", server.endpoint()));
@@ -56,6 +59,12 @@ fn show_running(context: &Context, server: &ServerFile, bytes: u64, inventory: &
         "folder": folder,
         "inventory": inventory,
     }))
+}
+
+/// The data's folder as a person would write it.
+fn shown_folder(context: &Context) -> PathBuf {
+    let folder = context.cloud_folder();
+    folder.strip_prefix(".").map(Path::to_owned).unwrap_or(folder)
 }
 
 /// Bytes of all files below `folder`; what goes while it is looked at counts nothing.
