@@ -192,7 +192,7 @@ async fn load(environment: &Environment) -> Result<Services, Diagnostic> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
     if environment.endpoint.as_ref().is_some_and(|url| url.starts_with("http://")) {
-        // Without TLS no root certificates are read: a tenth of a cold start on the embedded cloud.
+        // Without TLS no root certificates need to be read and parsed on a cold start.
         loader = loader.http_client(aws_smithy_http_client::Builder::new().build_http());
     }
     let config = loader.load().await;
