@@ -136,7 +136,7 @@ async fn location(deployed: &Deployed, table: &str) -> Result<Option<String>, Cl
             let storage = found.table().and_then(GlueTable::storage_descriptor);
             Ok(Some(storage.and_then(|storage| storage.location()).unwrap_or_default().to_owned()))
         }
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_entity_not_found_exception()) => Ok(None),
+        Err(error) if error.as_service_error().is_some_and(aws_sdk_glue::operation::get_table::GetTableError::is_entity_not_found_exception) => Ok(None),
         Err(error) => Err(service_error("glue:GetTable", table, error)),
     }
 }

@@ -46,11 +46,11 @@ impl http_body::Body for Draining {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(|body| body.is_end_stream())
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), |body| body.size_hint())
+        self.body.as_ref().map_or(SizeHint::with_exact(0), http_body::Body::size_hint)
     }
 }
 

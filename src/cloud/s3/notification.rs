@@ -106,7 +106,7 @@ impl Rule {
             [filter("Prefix", &self.prefix), filter("Suffix", &self.suffix)].into_iter().flatten().collect();
         dto::LambdaFunctionConfiguration {
             events: self.events.iter().cloned().map(dto::Event::from).collect(),
-            filter: (!rules.is_empty()).then(|| dto::NotificationConfigurationFilter {
+            filter: (!rules.is_empty()).then_some(dto::NotificationConfigurationFilter {
                 key: Some(dto::S3KeyFilter { filter_rules: Some(rules) }),
             }),
             id: Some(self.id.clone()),

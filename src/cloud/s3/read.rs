@@ -153,7 +153,7 @@ impl Cloud {
         output.e_tag = wants("ETag").then(|| object.wire_etag());
         output.object_size = wants("ObjectSize").then_some(object.size as i64);
         output.storage_class = wants("StorageClass").then(|| storage_class(&object));
-        output.checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(|checksum| checksum.wire());
+        output.checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(super::checksum::StoredChecksum::wire);
         if wants("ObjectParts") && object.is_multipart() {
             output.object_parts = Some(dto::GetObjectAttributesParts {
                 total_parts_count: count(object.pieces.len()),
@@ -254,7 +254,7 @@ fn unsatisfiable(size: u64) -> S3Error {
 fn shown_checksum(object: &Object, selection: &Selection, mode: Option<&ChecksumMode>) -> Option<Checksum> {
     let asked = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
     let whole = selection.range == (0..object.size);
-    object.checksum.as_ref().filter(|_| asked && whole).map(|checksum| checksum.wire())
+    object.checksum.as_ref().filter(|_| asked && whole).map(super::checksum::StoredChecksum::wire)
 }
 
 fn parts_count(object: &Object, asked: Option<i32>) -> Option<i32> {

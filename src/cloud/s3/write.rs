@@ -228,7 +228,7 @@ impl Source {
             dto::CopySource::Bucket { bucket, key, version_id } => Ok(Source {
                 bucket: bucket.to_string(),
                 key: key.to_string(),
-                version: version_id.as_ref().map(|id| id.to_string()),
+                version: version_id.as_ref().map(ToString::to_string),
             }),
             _ => Err(s3_error!(NotImplemented, "The embedded cloud has no access points to copy from")),
         }
