@@ -100,7 +100,7 @@ impl<'a> Story<'a> {
         let begun = Instant::now();
         let done = work.await.map_err(|error| {
             let told = CliError::failed(format!("the demo fell short at `{headline}`: {error}"));
-            error.hints().iter().fold(told, |told, hint| told.hint(hint))
+            error.hints().iter().fold(told, CliError::hint)
         })?;
         let time = begun.elapsed();
         self.console.note(self.console.paint(format!("{:.2} s", time.as_secs_f64()), Style::Faint));

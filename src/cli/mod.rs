@@ -38,7 +38,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::provider::{ErrorKind, aws::classify};
+use crate::provider::{self, aws::classify};
 
 use console::Console;
 use context::{Context, Global};
@@ -130,7 +130,7 @@ where
     let error = classify(operation, error);
     let told = CliError::failed(format!("{target}: {error}"));
     match error.kind {
-        ErrorKind::NotFound => told.hint("`lake apply` makes again what is missing of the stack"),
+        provider::ErrorKind::NotFound => told.hint("`lake apply` makes again what is missing of the stack"),
         _ => told,
     }
 }
