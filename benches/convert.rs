@@ -12,6 +12,10 @@ use lake::{
     executor::{Conversion, Origin, Progress, Sink, Source, convert, infer},
 };
 
+/// The allocator of the lake binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Size of the input when none is given, megabytes.
 const MEGABYTES: usize = 100;
 /// Rows that are made once and repeated.
@@ -31,7 +35,7 @@ impl Synthetic {
         for row in 0..BLOCK_ROWS {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let noise = state >> 33;
-            let delay = if noise % 50 == 0 { "NA".to_owned() } else { format!("{}", noise as i64 % 300 - 40) };
+            let delay = if noise.is_multiple_of(50) { "NA".to_owned() } else { format!("{}", noise as i64 % 300 - 40) };
             let _ = writeln!(
                 block,
                 "{},{}-{:02}-{:02}T{:02}:{:02}:00Z,{delay},{}.{:02},{},N{:05},\"{} to {}, daily\",{}",
@@ -47,7 +51,7 @@ impl Synthetic {
                 noise % 4000,
                 ["JFK", "LGA", "EWR"][noise as usize % 3],
                 ["IAH", "MIA", "BQN", "ATL", "ORD", "FLL"][noise as usize % 6],
-                noise % 2 == 0,
+                noise.is_multiple_of(2),
             );
         }
         let repeats = (megabytes * 1_000_000).div_ceil(block.len());

@@ -1,7 +1,11 @@
 //! The conversion: every row of the inputs goes into the data file or into the rejects file, and is counted on both
 //! sides.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use arrow::datatypes::SchemaRef;
 
@@ -240,9 +244,9 @@ struct Matching {
 
 impl Matching {
     fn new(name: &str, reading: &Reading<'_>, columns: &[Column], asked: Option<bool>) -> Result<Self, Error> {
+        let table: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let mut names = reading.names.clone();
-        let named = |columns: &[Column], name: &str| columns.iter().any(|column| column.name == name);
-        let by_position = !reading.dialect.header && !names.iter().all(|name| named(columns, name));
+        let by_position = !reading.dialect.header && !names.iter().all(|name| table.contains(name.as_str()));
         if by_position && asked != Some(false) {
             let message = "the file seems to have no header, and the table's columns have names; if its columns are \
                            in the table's order, set csv.header = false"
@@ -254,14 +258,12 @@ impl Matching {
                 name.clone_from(&column.name);
             }
         }
-        let mut trailing = false;
-        if reading.trailing && names.last().is_some_and(|last| !named(columns, last)) {
-            names.pop();
-            trailing = true;
-        }
-        let unknown: Vec<String> = names.iter().filter(|name| !named(columns, name)).cloned().collect();
+        let trailing = reading.trailing && names.last().is_some_and(|last| !table.contains(last.as_str()));
+        names.truncate(names.len() - usize::from(trailing));
+        let unknown: Vec<String> = names.iter().filter(|name| !table.contains(name.as_str())).cloned().collect();
+        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
         let fields: Vec<Option<usize>> =
-            columns.iter().map(|column| names.iter().position(|name| *name == column.name)).collect();
+            columns.iter().map(|column| places.get(column.name.as_str()).copied()).collect();
         if unknown.is_empty() && fields.iter().any(Option::is_some) {
             return Ok(Matching { fields, width: names.len(), trailing });
         }

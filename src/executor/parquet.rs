@@ -8,16 +8,12 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, make_array},
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
 };
 use bytes::Bytes;
 use parquet::{
-    arrow::{
-        ArrowWriter,
-        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
-        arrow_writer::ArrowWriterOptions,
-    },
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder, arrow_writer::ArrowWriterOptions},
     basic::{Compression as Codec, ZstdLevel},
     errors::ParquetError,
     file::{
@@ -36,8 +32,8 @@ pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const ROW_GROUP_ROWS_MAX: usize = 16 * 1024 * 1024;
 /// Encoded bytes of a row group of rejected rows.
 const REJECT_ROW_GROUP_BYTES: u64 = 16 * 1024 * 1024;
-/// Zone of timestamp columns.
-pub(crate) const TIMESTAMP_ZONE: &str = "UTC";
+/// Zone of timestamp columns: UTC, as an offset, since arrow shows no named zones without a time zone database.
+pub(crate) const TIMESTAMP_ZONE: &str = "+00:00";
 /// Writes the Parquet footer's `created_by`.
 const CREATED_BY: &str = concat!("lake version ", env!("CARGO_PKG_VERSION"));
 
@@ -199,12 +195,26 @@ impl<W: Write> Write for Metered<W> {
     }
 }
 
-/// The first `limit` rows of a Parquet file that is in memory.
+/// The first `limit` rows of a Parquet file that is in memory. Its timestamps can be shown as they are.
 ///
 /// # Errors
 /// Bytes that are no Parquet, or damaged.
 pub fn rows(bytes: Bytes, limit: usize) -> Result<Vec<RecordBatch>, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, ArrowReaderOptions::new())?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let reader = builder.with_limit(limit).build()?;
-    reader.map(|batch| batch.map_err(ParquetError::from)).collect()
+    reader.map(|batch| with_zone(&batch?)).collect()
+}
+
+/// The batch with every zoned timestamp column in [`TIMESTAMP_ZONE`]: the instants are the same.
+fn with_zone(batch: &RecordBatch) -> Result<RecordBatch, ParquetError> {
+    let mut fields: Vec<FieldRef> = batch.schema_ref().fields().iter().cloned().collect();
+    let mut columns = batch.columns().to_vec();
+    for (field, column) in fields.iter_mut().zip(&mut columns) {
+        if let DataType::Timestamp(unit, Some(_)) = field.data_type() {
+            let zoned = DataType::Timestamp(*unit, Some(TIMESTAMP_ZONE.into()));
+            *column = make_array(column.to_data().into_builder().data_type(zoned.clone()).build()?);
+            *field = Arc::new(field.as_ref().clone().with_data_type(zoned));
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

@@ -293,6 +293,7 @@ fn explain(code: Code) -> &'static str {
         Code::UnterminatedQuote => "a quote opens and does not close; only this line was set aside",
         Code::StrayQuote => "text follows a closing quote; a quote inside a quoted field must be doubled",
         Code::RecordTooLarge => "the record is longer than lake takes",
-        Code::TooFewFields | Code::TooManyFields | Code::TypeMismatch | Code::InvalidUtf8 => "",
+        Code::TooManyFields => "the record has more fields than lake takes",
+        Code::TooFewFields | Code::TypeMismatch | Code::InvalidUtf8 => "", // these are told by the row's own message
     }
 }

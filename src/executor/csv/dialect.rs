@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::Error,
     header,
-    split::{Batch, Limits, Splitter},
+    reject::readable,
+    split::{Batch, Limits, Row, Splitter},
     value,
 };
 use crate::dataset::{Column, CsvOptions};
@@ -89,7 +90,10 @@ pub(crate) fn sniff(sample: &[u8], whole: bool, encoding: &str, options: &CsvOpt
     for quote in quotes {
         for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
             let dialect = Dialect { delimiter, quote, newline, header: true, encoding: encoding.to_owned() };
-            let score = with_rows(sample, &dialect, |batch| score(batch, &dialect));
+            let score = with_rows(sample, &dialect, |batch| {
+                // A first record that holds the table's names says more than any look at cells (at most 1).
+                score(batch, &dialect) + named_share(batch, &dialect, known)
+            });
             if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
                 best = Some((score, dialect));
             }
@@ -128,47 +132,46 @@ fn with_rows<T>(sample: &[u8], dialect: &Dialect, look: impl FnOnce(&Batch<'_>) 
 
 /// The commonest number of fields, and how many records have it.
 fn commonest(batch: &Batch<'_>) -> (usize, usize) {
-    let mut counts: Vec<usize> = batch.rows.iter().map(super::split::Row::field_count).collect();
+    let mut counts: Vec<usize> = batch.rows.iter().map(Row::field_count).collect();
     counts.sort_unstable();
     let runs = counts.chunk_by(|a, b| a == b).map(|run| (run[0], run.len()));
     runs.max_by_key(|&(_, length)| length).unwrap_or((0, 0))
 }
 
 /// How regular the table is: the square of the share of records with the commonest width, times how much cells look
-/// like values, times a factor that prefers several columns to one.
+/// like values, times a factor that prefers several columns to one. A rarer quote than the usual one needs a field
+/// that it quotes: else any line whose usual quotes are broken would speak for it.
 fn score(batch: &Batch<'_>, dialect: &Dialect) -> f64 {
     let lines = batch.rows.len() + batch.faults.len();
-    if lines == 0 {
+    let quotes = || batch.rows.iter().flat_map(|row| batch.fields(row)).any(|field| field.quoted);
+    if lines == 0 || (dialect.quote != QUOTES[0] && !quotes()) {
         return 0.0;
     }
     let (width, agreeing) = commonest(batch);
     let regular = agreeing as f64 / lines as f64;
+    let several = if width > 1 { 1.0 - 0.5 / width as f64 } else { 0.3 };
     let mut scratch = Vec::new();
     let (mut cells, mut sum) = (0usize, 0.0);
     for field in batch.rows.iter().flat_map(|row| batch.fields(row)) {
         let text = field.text(batch.bytes, dialect.quote as u8, &mut scratch);
         cells += 1;
-        sum += if field.quoted { 1.0 } else { cell_score(text, dialect) };
+        sum += if field.quoted { 1.0 } else { cell_score(text, dialect, width) };
     }
-    regular * regular * (1.0 - 0.5 / width.max(1) as f64) * sum / cells.max(1) as f64
+    regular * regular * several * sum / cells.max(1) as f64
 }
 
 /// How much an unquoted cell looks like one value: a typed value most, text with a delimiter or quotes in it least.
-fn cell_score(text: &[u8], dialect: &Dialect) -> f64 {
+fn cell_score(text: &[u8], dialect: &Dialect, width: usize) -> f64 {
     let text = value::trim(text);
     if text.is_empty() {
         return 0.7;
     }
-    if value::classify(text).0 != value::Kinds::NONE || is_comma_number(text) {
+    if value::classify(text).0 != value::Kinds::NONE || (width > 1 && is_comma_number(text)) {
         return 1.0;
     }
     let is_candidate = |byte: &u8| DELIMITERS.iter().any(|&other| other != dialect.delimiter && other as u8 == *byte);
     let is_quote = |byte: Option<&u8>| byte.is_some_and(|&byte| QUOTES.iter().any(|&quote| quote as u8 == byte));
-    if text.iter().any(|byte| is_candidate(byte)) || is_quote(text.first()) || is_quote(text.last()) {
-        0.2
-    } else {
-        0.8
-    }
+    if text.iter().any(is_candidate) || is_quote(text.first()) || is_quote(text.last()) { 0.2 } else { 0.8 }
 }
 
 /// `1,5` or `-1.234,56`: a number with a decimal comma.
@@ -180,24 +183,36 @@ fn is_comma_number(text: &[u8]) -> bool {
     digits_only(fraction) && whole.split(|&byte| byte == b'.').all(digits_only)
 }
 
+/// How much the first record looks like the table's header: the share of cells and columns that go together by name;
+/// 0 when that is less than half of the cells and not all of the columns.
+fn named_share(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> f64 {
+    let Some(first) = batch.rows.first().filter(|_| !known.is_empty()) else { return 0.0 };
+    let names: HashSet<&str> = known.iter().map(|column| column.name.as_str()).collect();
+    let cells = cells(batch, first, dialect);
+    let matching = cells.iter().filter_map(|cell| header::spelled(&readable(cell)));
+    let matching = matching.filter(|name| names.contains(name.as_str())).count();
+    if matching * 2 < cells.len() && matching < known.len() {
+        return 0.0;
+    }
+    matching as f64 / cells.len().max(known.len()) as f64
+}
+
+/// A record's cells without spaces around them.
+fn cells(batch: &Batch<'_>, row: &Row, dialect: &Dialect) -> Vec<Vec<u8>> {
+    let mut scratch = Vec::new();
+    let fields = batch.fields(row).iter();
+    fields.map(|field| value::trim(field.text(batch.bytes, dialect.quote as u8, &mut scratch)).to_vec()).collect()
+}
+
 /// Whether the first record names the columns: it does when it holds the table's names; it does not when a cell of
 /// it is a typed value, or when cells repeat; else it does, unless half of its cells come again below.
 fn has_header(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> bool {
     let Some((first, body)) = batch.rows.split_first() else { return true };
-    let mut scratch = Vec::new();
-    let cells: Vec<Vec<u8>> = batch
-        .fields(first)
-        .iter()
-        .map(|field| value::trim(field.text(batch.bytes, dialect.quote as u8, &mut scratch)).to_vec())
-        .collect();
-    let named = |cell: &Vec<u8>| {
-        let name = header::name(&String::from_utf8_lossy(cell), usize::MAX - 1);
-        known.iter().any(|column| column.name == name)
-    };
-    let matching = cells.iter().filter(|cell| named(cell)).count();
-    if matching > 0 && (matching * 2 >= cells.len() || matching == known.len()) {
+    if named_share(batch, dialect, known) > 0.0 {
         return true;
     }
+    let mut scratch = Vec::new();
+    let cells = cells(batch, first, dialect);
     let filled: Vec<&Vec<u8>> = cells.iter().filter(|cell| !cell.is_empty()).collect();
     let distinct: HashSet<&Vec<u8>> = filled.iter().copied().collect();
     let typed = filled.iter().any(|cell| value::classify(cell).0 != value::Kinds::NONE);

@@ -37,7 +37,12 @@ fn numbered_one(index: usize) -> String {
 }
 
 /// The name of one cell.
-pub(crate) fn name(cell: &str, index: usize) -> String {
+fn name(cell: &str, index: usize) -> String {
+    spelled(cell).unwrap_or_else(|| numbered_one(index))
+}
+
+/// The name that a cell's text gives, when it gives one.
+pub(crate) fn spelled(cell: &str) -> Option<String> {
     let mut name = String::with_capacity(cell.len());
     let mut gap = false;
     for character in cell.trim().chars().flat_map(char::to_lowercase) {
@@ -52,7 +57,7 @@ pub(crate) fn name(cell: &str, index: usize) -> String {
         }
     }
     name.truncate(NAME_BYTES_MAX);
-    if name.bytes().any(|byte| byte.is_ascii_alphanumeric()) { name } else { numbered_one(index) }
+    name.bytes().any(|byte| byte.is_ascii_alphanumeric()).then_some(name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The types of a file's columns, found out over the whole input: a type must fit every value, else the column
 //! becomes wider, and text at last. So a type never depends on where a sample happened to end.
 
+use std::collections::HashMap;
+
 use super::{
     super::{Error, Progress, Source},
     Dialect,
@@ -58,6 +60,7 @@ pub fn infer_all(
 ) -> Result<InferenceOfAll, Error> {
     let nulls = Nulls::new(options);
     let mut found: Vec<(String, Evidence)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut dialects = Vec::with_capacity(sources.len());
     let mut rows = 0;
     for source in sources {
@@ -71,9 +74,12 @@ pub fn infer_all(
         }
         rows += file.rows;
         for (name, evidence) in file.columns() {
-            match found.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => known.merge(evidence),
-                None => found.push((name, evidence)),
+            match places.get(&name) {
+                Some(&place) => found[place].1.merge(evidence),
+                None => {
+                    places.insert(name.clone(), found.len());
+                    found.push((name, evidence));
+                }
             }
         }
         dialects.push(Some(reading.dialect));

@@ -17,7 +17,7 @@ mod value;
 pub use dialect::{Dialect, Newline};
 pub use infer::{Inference, InferenceOfAll, infer, infer_all};
 pub use reject::Code;
-pub use split::{BATCH_ROWS_MAX, BLOCK_BYTES, RAW_BYTES_MAX, RECORD_BYTES_MAX};
+pub use split::{BATCH_ROWS_MAX, BLOCK_BYTES, RAW_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 pub use text::SAMPLE_BYTES;
 
 pub(super) use decode::Decoder;

@@ -18,6 +18,8 @@ pub const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 pub const BATCH_ROWS_MAX: usize = 8192;
 /// Bytes of one record at most; a longer one is set aside. It bounds the memory that one record can take.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Fields of one record at most; one with more is set aside. It bounds the memory that a line of delimiters can take.
+pub const RECORD_FIELDS_MAX: usize = 16 * 1024;
 /// Bytes of a rejected record's text that are kept.
 pub const RAW_BYTES_MAX: usize = 64 * 1024;
 /// Text that may be read again after unbalanced quotes: this many bytes, and [`RESCAN_FACTOR`] times the text so
@@ -204,7 +206,7 @@ impl<R: Read> Splitter<R> {
             let first_field = self.fields.len();
             let scan = scan(&self.buffer, self.at, self.ended, &self.syntax, &mut self.fields);
             match scan {
-                Scan::Record { end, next, lines } if end - self.at <= self.limits.record => {
+                Scan::Record { end, next, lines } if self.line_end(next) - self.at <= self.limits.record => {
                     self.push(first_field, end, next, lines);
                     continue;
                 }
@@ -240,6 +242,12 @@ impl<R: Read> Splitter<R> {
         if !self.rows.is_empty() {
             self.rows.remove(0);
         }
+    }
+
+    /// Where a record ends whose successor begins at `next`, CRs counted: those decide whether it is too long, since
+    /// whether they belong to its line end is known only behind them.
+    fn line_end(&self, next: usize) -> usize {
+        next - usize::from(self.buffer[next - 1] == self.syntax.newline)
     }
 
     fn push(&mut self, first_field: usize, end: usize, next: usize, lines: u64) {
@@ -370,7 +378,11 @@ pub(crate) enum Scan {
 pub(crate) fn scan(buffer: &[u8], start: usize, ended: bool, syntax: &Syntax, fields: &mut Vec<Field>) -> Scan {
     let mut at = start;
     let mut lines = 0;
+    let first_field = fields.len();
     loop {
+        if fields.len() - first_field == RECORD_FIELDS_MAX {
+            return Scan::Broken { code: Code::TooManyFields, reached: at };
+        }
         let after = if buffer.get(at) == Some(&syntax.quote) {
             match scan_quoted(buffer, at, ended, syntax) {
                 Ok((field, after)) => {

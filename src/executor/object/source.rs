@@ -62,7 +62,12 @@ impl ObjectSource {
                 _ => ObjectError::service("HeadObject", &name, &error),
             }
         })?;
-        let etag = head.e_tag().unwrap_or_default();
+        let etag = head.e_tag().ok_or_else(|| ObjectError::Service {
+            operation: "HeadObject",
+            name: name.clone(),
+            code: None,
+            message: "the answer has no ETag, so one version cannot be told from another".to_owned(),
+        })?;
         let size = head.content_length().and_then(|length| u64::try_from(length).ok());
         Ok(Self::new(client, Handle::current(), bucket, key, etag, size))
     }

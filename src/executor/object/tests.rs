@@ -12,24 +12,30 @@ use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region},
 };
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 
 use super::*;
-use crate::executor::{Sink, Source};
+use crate::{
+    dataset::{Column, ColumnType, Dataset},
+    executor::{Conversion, Origin, Progress, Sink, Source, convert},
+};
 
 /// What the small S3 holds.
 #[derive(Default)]
 struct Bucket {
     objects: HashMap<String, Object>,
-    uploads: HashMap<String, (HashMap<String, String>, BTreeMap<i32, Bytes>)>,
+    uploads: HashMap<String, OpenUpload>,
     /// Bytes after which each body of a GET breaks off.
     breaks_after: Option<usize>,
     gets: usize,
 }
+
+/// An upload's metadata and its parts.
+type OpenUpload = (HashMap<String, String>, BTreeMap<i32, Bytes>);
 
 #[derive(Clone)]
 struct Object {
@@ -39,7 +45,7 @@ struct Object {
 }
 
 type Shared = Arc<Mutex<Bucket>>;
-type Body = BoxBody<Bytes, io::Error>;
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::builder().status(status);
@@ -47,7 +53,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Resp
         response = response.header(*name, *value);
     }
     let body = http_body_util::Full::new(body.into()).map_err(|never: Infallible| match never {});
-    response.body(BodyExt::boxed(body)).unwrap()
+    response.body(BodyExt::boxed_unsync(body)).unwrap()
 }
 
 fn refuse(status: u16, code: &str) -> Response<Body> {
@@ -130,16 +136,19 @@ fn read(
     }
     if *method == Method::HEAD {
         return response
-            .body(BodyExt::boxed(http_body_util::Empty::new().map_err(|never: Infallible| match never {})))
+            .body(BodyExt::boxed_unsync(http_body_util::Empty::new().map_err(|never: Infallible| match never {})))
             .unwrap();
     }
     bucket.gets += 1;
     let length = bucket.breaks_after.unwrap_or(bytes.len()).min(bytes.len());
-    let mut frames = vec![Ok(Frame::data(bytes.slice(..length)))];
-    if length < bytes.len() {
-        frames.push(Err(io::Error::other("cable pulled")));
-    }
-    response.body(BodyExt::boxed(StreamBody::new(stream::iter(frames)))).unwrap()
+    let broken = length < bytes.len();
+    let data = stream::iter([Ok(Frame::data(bytes.slice(..length)))]);
+    let end = stream::iter(broken.then_some(())).then(|()| async {
+        tokio::task::yield_now().await; // lets the server flush what it has
+        Err(io::Error::other("cable pulled"))
+    });
+    let body: Body = BodyExt::boxed_unsync(StreamBody::new(data.chain(end)));
+    response.body(body).unwrap()
 }
 
 /// A client of a small S3, and what that holds.
@@ -271,4 +280,33 @@ async fn an_upload_that_is_dropped_is_aborted() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     panic!("the upload is still open");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_object_is_converted_into_objects() {
+    let (client, shared) = small_s3().await;
+    put(&shared, "in.csv", b"a,b\n1,x\nbad,y\n2,z\n", "\"one\"");
+    shared.lock().unwrap().breaks_after = Some(9);
+    let source = ObjectSource::current(client.clone(), "bucket", "in.csv").await.unwrap();
+    let handle = tokio::runtime::Handle::current();
+    let mut sink = ObjectSink::new(client.clone(), handle, "bucket", "data", "rejects", HashMap::new());
+    let work = move || {
+        let dataset = Dataset::new("t", "t/");
+        let columns =
+            [Column { name: "a".into(), ty: ColumnType::Int64 }, Column { name: "b".into(), ty: ColumnType::String }];
+        let origin = Origin { uri: source.name().to_owned(), etag: Some(source.etag().to_owned()) };
+        let conversion = Conversion { dataset: &dataset, columns: &columns, origin, dialect: None };
+        let converted = convert(&source, &conversion, &mut sink, &Progress::new()).unwrap();
+        assert_eq!((converted.report.kept, converted.report.rejected), (2, 1));
+        [converted.data, converted.rejects].map(|upload| upload.unwrap().finish_parts().unwrap())
+    };
+    let uploads = tokio::task::spawn_blocking(work).await.unwrap();
+    for upload in &uploads {
+        complete(&client, "bucket", upload).await.unwrap();
+    }
+    let objects = shared.lock().unwrap().objects.clone();
+    for (key, rows) in [("data", 2), ("rejects", 1)] {
+        let batches = crate::executor::parquet::rows(objects[key].bytes.clone(), 10).unwrap();
+        assert_eq!(batches.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), rows, "{key}");
+    }
 }

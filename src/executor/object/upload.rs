@@ -11,6 +11,7 @@ use std::{
 use aws_sdk_s3::{
     Client,
     error::ProvideErrorMetadata,
+    operation::head_object::HeadObjectError,
     primitives::ByteStream,
     types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
 };
@@ -277,7 +278,7 @@ async fn is_completed(client: &Client, bucket: &str, upload: &PendingUpload) -> 
             let token = head.metadata().and_then(|metadata| metadata.get(TOKEN_KEY));
             Ok(token.is_some_and(|token| *token == upload.token))
         }
-        Err(error) if error.as_service_error().is_some_and(|service| service.is_not_found()) => Ok(false),
+        Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(false),
         Err(error) => Err(ObjectError::service("HeadObject", &uri(bucket, &upload.key), &error)),
     }
 }

@@ -80,3 +80,17 @@ fn text_whose_quotes_never_balance_still_gets_an_answer() {
     let text = "\",x\",y,\"\n".repeat(20_000);
     assert_eq!(sniffed(&text).newline, Newline::Lf);
 }
+
+#[test]
+fn empty_cells_are_no_names_of_numbered_columns() {
+    let known = ["column_1", "column_2"].map(|name| Column { name: name.into(), ty: ColumnType::String });
+    assert!(!sniff(b",\nx,y\n", true, "UTF-8", &CsvOptions::default(), &known).header);
+}
+
+#[test]
+fn the_tables_names_decide_where_the_look_of_the_cells_would_not() {
+    let known = ["a", "b"].map(|name| Column { name: name.into(), ty: ColumnType::String });
+    let text = "a,b\n\"1\"x,2\n3\n4;5\n6;7\n";
+    assert_eq!(sniff(text.as_bytes(), true, "UTF-8", &CsvOptions::default(), &known).delimiter, ',');
+    assert_eq!(sniffed(text).delimiter, ';');
+}

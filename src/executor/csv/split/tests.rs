@@ -143,6 +143,14 @@ fn a_file_of_carriage_returns_alone_has_lines_too() {
 }
 
 #[test]
+fn a_line_of_delimiters_takes_no_more_memory_than_a_record_may() {
+    let text = format!("a,b\n{}\nc,d\n", ",".repeat(RECORD_FIELDS_MAX));
+    assert_eq!(fields(&text), [["a", "b"], ["c", "d"]]);
+    assert_eq!((faults(&text)[0].0, faults(&text)[0].1), (2, "too_many_fields"));
+    assert_eq!(fields(&",".repeat(RECORD_FIELDS_MAX - 1))[0].len(), RECORD_FIELDS_MAX);
+}
+
+#[test]
 fn a_long_rejected_line_is_kept_up_to_the_limit_and_flagged() {
     let text = format!("\"{}", "x".repeat(RAW_BYTES_MAX + 10));
     let fault = &split(&text).faults[0];
