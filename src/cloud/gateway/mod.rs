@@ -5,6 +5,7 @@
 //! key, the signature over the body, authorisation. Only then does a service see the request.
 
 mod answer;
+mod drain;
 mod refusal;
 mod signature;
 
@@ -12,11 +13,12 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, Request, Response, header::HOST, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, header::{EXPECT, HOST}, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use s3s::Body;
 
 pub use answer::Dialect;
+use drain::Draining;
 pub(crate) use refusal::Refusal;
 use signature::Signature;
 
@@ -61,7 +63,8 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let request_id = uuid::Uuid::new_v4().to_string();
         let sniffed = Dialect::sniff(&parts.headers);
-        let answered = AssertUnwindSafe(self.route(parts, Body::from(body), &request_id)).catch_unwind().await;
+        let body = Draining::wrap(Body::from(body), !parts.headers.contains_key(EXPECT));
+        let answered = AssertUnwindSafe(self.route(parts, body, &request_id)).catch_unwind().await;
         let mut response = match answered {
             Ok(response) => response,
             Err(_) => sniffed.error(&ApiError::internal("a handler panicked; see above"), &request_id),

@@ -22,7 +22,7 @@ use super::{
     keys,
     meta::{self, Description, Object, PARTS, Part, Piece, Place, UPLOADS, Upload},
     notify::Happening,
-    read::Found,
+    read::{self, Found},
     write::{MAX_PUT_BYTES, Source, Write, checked_key, description, written_version},
 };
 use crate::cloud::store::{StoreError, Transaction};
@@ -130,7 +130,7 @@ impl Cloud {
             None => 0..object.size,
             Some(text) => source_range(text, object.size)?,
         };
-        let body = super::read::stream(&self.blobs, object.pieces, range, pin)?;
+        let body = read::stream(&self.blobs, object.pieces, range, pin)?;
         let (draft, digested) = self.blobs.receive(Some(body), Digests::new(upload.algorithm), MAX_PUT_BYTES).await?;
         let target = (input.bucket, input.key, input.upload_id, input.part_number);
         let part = self.keep_part(target, draft, digested).await?;

@@ -206,8 +206,8 @@ fn select(object: &Object, range: Option<dto::Range>, part: Option<i32>) -> S3Re
     match (range, part) {
         (Some(_), Some(_)) => Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber")),
         (Some(range), None) => match range.check(object.size) {
-            Ok(range) => Ok(Selection { range, partial: true }),
-            Err(_) => Err(unsatisfiable(object.size)),
+            Ok(range) if !range.is_empty() => Ok(Selection { range, partial: true }),
+            _ => Err(unsatisfiable(object.size)),
         },
         (None, Some(part)) => select_part(object, part),
         (None, None) => Ok(Selection { range: 0..object.size, partial: false }),

@@ -16,7 +16,7 @@ use super::{
     condition::{ReadCondition, WriteCondition},
     meta::{self, Bucket, Description, Encryption, Object, Piece, Version, Versioning},
     notify::{self, Happening, Origin},
-    read::Found,
+    read::{self, Found},
     tagging, version,
 };
 
@@ -204,7 +204,7 @@ impl Cloud {
         }
         let algorithm = algorithm.or(checksum.as_ref().map(|checksum| checksum.algorithm));
         let mut digests = Digests::new(algorithm);
-        let mut stream = super::read::stream(&self.blobs, pieces.clone(), 0..*size, self.blobs.pin(&found.object))?;
+        let mut stream = read::stream(&self.blobs, pieces.clone(), 0..*size, self.blobs.pin(&found.object))?;
         while let Some(bytes) = futures::StreamExt::next(&mut stream).await {
             let bytes = bytes.map_err(|error| s3_error!(InternalError, "the source could not be read: {error}"))?;
             digests.update(&bytes);
@@ -397,8 +397,8 @@ mod tests {
 
     #[test]
     fn too_much_metadata_is_refused() {
-        let metadata = |length| super::metadata(Some(HashMap::from([("n".to_owned(), "v".repeat(length))])));
-        assert!(metadata(MAX_METADATA_BYTES - 1).is_ok());
-        assert!(metadata(MAX_METADATA_BYTES).is_err());
+        let checked = |length| metadata(Some(HashMap::from([("n".to_owned(), "v".repeat(length))])));
+        assert!(checked(MAX_METADATA_BYTES - 1).is_ok());
+        assert!(checked(MAX_METADATA_BYTES).is_err());
     }
 }

@@ -77,7 +77,7 @@ async fn a_service_that_is_not_there_is_named() {
     let cloud = Cloud::start().await;
     let root = cloud.server.root_credentials();
     let config = aws_sdk_glue::Config::builder()
-        .behavior_version(aws_sdk_glue::config::BehaviorVersion::latest())
+        .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(cloud.server.endpoint())
         .credentials_provider(Credentials::new(&root.access_key_id, &root.secret_access_key, None, None, "test"))
