@@ -77,17 +77,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         seen: HashMap::new(),
     };
     let shown = tail.show_new(context).await?;
-    if shown == 0 && !args.follow {
+    if args.follow {
+        loop {
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+            tail.show_new(context).await?;
+        }
+    }
+    if shown == 0 {
         let since = format!("no events since {begin:.0}; --since looks further back, such as `--since 7d`");
         context.console.note(since);
     }
-    if !args.follow {
-        return Ok(());
-    }
-    loop {
-        tokio::time::sleep(FOLLOW_PAUSE).await;
-        tail.show_new(context).await?;
-    }
+    Ok(())
 }
 
 /// The end of a log group, as far as it has been shown.

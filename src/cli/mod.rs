@@ -34,8 +34,11 @@ mod transfer;
 
 use std::process::ExitCode;
 
-use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use clap::{Parser, Subcommand, error::ErrorKind};
+
+use crate::provider::{self, aws::classify};
 
 use console::Console;
 use context::{Context, Global};
@@ -119,9 +122,17 @@ fn usage(error: &clap::Error) -> ExitCode {
     if done { EXIT_DONE.into() } else { EXIT_USAGE.into() }
 }
 
-/// A call of a service that failed, with all its causes.
-fn service_error(operation: &str, target: &str, error: impl std::error::Error) -> CliError {
-    CliError::failed(format!("{operation} {target}: {}", DisplayErrorContext(error)))
+/// A call of a service on `target` that failed.
+fn service_error<E>(operation: &str, target: &str, error: SdkError<E, HttpResponse>) -> CliError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let error = classify(operation, error);
+    let told = CliError::failed(format!("{target}: {error}"));
+    match error.kind {
+        provider::ErrorKind::NotFound => told.hint("`lake apply` makes again what is missing of the stack"),
+        _ => told,
+    }
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {

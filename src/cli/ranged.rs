@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::{Client, operation::head_object::HeadObjectError};
 use bytes::{Bytes, BytesMut};
 use parquet::{
     errors::ParquetError,
@@ -40,7 +40,7 @@ impl RangedObject {
     pub async fn open(client: &Client, bucket: &str, key: &str) -> Result<Option<Self>, CliError> {
         let head = match client.head_object().bucket(bucket).key(key).send().await {
             Ok(head) => head,
-            Err(error) if error.as_service_error().is_some_and(aws_sdk_s3::operation::head_object::HeadObjectError::is_not_found) => return Ok(None),
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => return Ok(None),
             Err(error) => return Err(service_error("s3:HeadObject", key, error)),
         };
         Ok(Some(RangedObject(Arc::new(Object {

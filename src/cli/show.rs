@@ -1,7 +1,7 @@
 //! `lake show`
 
 use arrow::array::RecordBatch;
-use aws_sdk_glue::types::Table as GlueTable;
+use aws_sdk_glue::{operation::get_table::GetTableError, types::Table as GlueTable};
 use indicatif::HumanCount;
 use serde_json::{Map, Value};
 
@@ -101,10 +101,7 @@ pub async fn show(args: &Args, context: &Context) -> Result<Shown, CliError> {
     loop {
         let commits = view::commits(&ledger, &dataset.name, page.as_deref()).await?;
         for commit in &commits.records {
-            let (key, rows) = match file(commit, role) {
-                Some(found) => found,
-                None => continue,
-            };
+            let Some((key, rows)) = file(commit, role) else { continue };
             shown.files += 1;
             shown.rows += rows;
             if wanted > 0 {
@@ -136,7 +133,7 @@ async fn location(deployed: &Deployed, table: &str) -> Result<Option<String>, Cl
             let storage = found.table().and_then(GlueTable::storage_descriptor);
             Ok(Some(storage.and_then(|storage| storage.location()).unwrap_or_default().to_owned()))
         }
-        Err(error) if error.as_service_error().is_some_and(aws_sdk_glue::operation::get_table::GetTableError::is_entity_not_found_exception) => Ok(None),
+        Err(error) if error.as_service_error().is_some_and(GetTableError::is_entity_not_found_exception) => Ok(None),
         Err(error) => Err(service_error("glue:GetTable", table, error)),
     }
 }

@@ -7,7 +7,8 @@ use aws_sdk_s3::{
     primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart},
 };
-use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::{
     console::{Console, Style},
     error::CliError,
     put::Placed,
+    service_error,
     table::printable,
 };
 
@@ -52,14 +54,17 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn failed(&self, operation: &str, error: impl std::error::Error) -> CliError {
-        CliError::failed(format!("{operation} s3://{}/{}: {}", self.bucket, self.key, DisplayErrorContext(error)))
+    fn failed<E>(&self, operation: &str, error: SdkError<E, HttpResponse>) -> CliError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        service_error(operation, &format!("s3://{}/{}", self.bucket, self.key), error)
     }
 
     async fn put(&self, file: &Path) -> Result<String, CliError> {
         let body = ByteStream::from_path(file).await.map_err(|error| unreadable(file, error))?;
         let put = self.client.put_object().bucket(self.bucket).key(self.key).content_type("text/csv").body(body);
-        let put = put.send().await.map_err(|error| self.failed("PutObject", error))?;
+        let put = put.send().await.map_err(|error| self.failed("s3:PutObject", error))?;
         self.etag(put.e_tag)
     }
 
@@ -69,14 +74,15 @@ impl Target<'_> {
 
     async fn put_in_parts(&self, file: &Path, bytes: u64, shown: &Shown<'_>) -> Result<String, CliError> {
         let create = self.client.create_multipart_upload().bucket(self.bucket).key(self.key).content_type("text/csv");
-        let created = create.send().await.map_err(|error| self.failed("CreateMultipartUpload", error))?;
+        let created = create.send().await.map_err(|error| self.failed("s3:CreateMultipartUpload", error))?;
         let upload_id = created.upload_id().unwrap_or_default();
         let sent = shown.unless_interrupted(self.send_parts(file, bytes, upload_id, shown)).await;
         if sent.is_err() {
             // Parts of an upload that is left lying cost money; if this fails too, the first error is what matters.
             let abort = self.client.abort_multipart_upload().bucket(self.bucket).key(self.key).upload_id(upload_id);
             if let Err(error) = abort.send().await {
-                tracing::warn!(upload_id, error = %DisplayErrorContext(error), "an upload could not be aborted");
+                let error = self.failed("s3:AbortMultipartUpload", error);
+                tracing::warn!(upload_id, %error, "an upload could not be aborted");
             }
         }
         sent
@@ -95,7 +101,7 @@ impl Target<'_> {
                 let body = range.build().await.map_err(|error| unreadable(file, error))?;
                 let part = self.client.upload_part().bucket(self.bucket).key(self.key).upload_id(upload_id);
                 let part = part.part_number(number).body(body).send().await;
-                let part = part.map_err(|error| self.failed("UploadPart", error))?;
+                let part = part.map_err(|error| self.failed("s3:UploadPart", error))?;
                 shown.sent(length);
                 Ok::<_, CliError>(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build())
             })
@@ -105,12 +111,12 @@ impl Target<'_> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let complete = self.client.complete_multipart_upload().bucket(self.bucket).key(self.key).upload_id(upload_id);
         let completed = complete.multipart_upload(parts).send().await;
-        self.etag(completed.map_err(|error| self.failed("CompleteMultipartUpload", error))?.e_tag)
+        self.etag(completed.map_err(|error| self.failed("s3:CompleteMultipartUpload", error))?.e_tag)
     }
 }
 
-fn unreadable(file: &Path, error: impl std::error::Error) -> CliError {
-    CliError::failed(format!("{} cannot be read: {}", file.display(), DisplayErrorContext(error)))
+fn unreadable(file: &Path, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+    CliError::failed(format!("{} cannot be read: {:#}", file.display(), anyhow::Error::new(error)))
 }
 
 /// Number, offset and length of each part.

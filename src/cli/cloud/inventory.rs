@@ -1,10 +1,9 @@
 //! What is in a cloud, from the listings that any AWS client sees.
 
 use aws_config::SdkConfig;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use serde::Serialize;
 
-use crate::cli::error::CliError;
+use crate::cli::{error::CliError, service_error};
 
 /// The names of what a cloud holds, of the kinds that lakes are made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -46,16 +45,12 @@ impl Inventory {
     }
 }
 
-fn failed(operation: &str, error: impl std::error::Error) -> CliError {
-    CliError::failed(format!("{operation}: {}", DisplayErrorContext(error)))
-}
-
 async fn buckets(sdk: &SdkConfig) -> Result<Vec<String>, CliError> {
     let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
     let mut pages = aws_sdk_s3::Client::from_conf(config).list_buckets().into_paginator().send();
     let mut names = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("s3:ListBuckets", error))?;
+        let page = page.map_err(|error| service_error("s3:ListBuckets", "the cloud", error))?;
         names.extend(page.buckets().iter().filter_map(|bucket| bucket.name()).map(str::to_owned));
     }
     Ok(names)
@@ -65,7 +60,7 @@ async fn functions(sdk: &SdkConfig) -> Result<Vec<String>, CliError> {
     let mut pages = aws_sdk_lambda::Client::new(sdk).list_functions().into_paginator().send();
     let mut names = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("lambda:ListFunctions", error))?;
+        let page = page.map_err(|error| service_error("lambda:ListFunctions", "the cloud", error))?;
         names.extend(page.functions().iter().filter_map(|function| function.function_name()).map(str::to_owned));
     }
     Ok(names)
@@ -75,7 +70,7 @@ async fn roles(sdk: &SdkConfig) -> Result<Vec<String>, CliError> {
     let mut pages = aws_sdk_iam::Client::new(sdk).list_roles().into_paginator().send();
     let mut names = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("iam:ListRoles", error))?;
+        let page = page.map_err(|error| service_error("iam:ListRoles", "the cloud", error))?;
         names.extend(page.roles().iter().map(|role| role.role_name().to_owned()));
     }
     Ok(names)
@@ -85,7 +80,7 @@ async fn databases(sdk: &SdkConfig) -> Result<Vec<String>, CliError> {
     let mut pages = aws_sdk_glue::Client::new(sdk).get_databases().into_paginator().send();
     let mut names = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("glue:GetDatabases", error))?;
+        let page = page.map_err(|error| service_error("glue:GetDatabases", "the cloud", error))?;
         names.extend(page.database_list().iter().map(|database| database.name().to_owned()));
     }
     Ok(names)
@@ -95,7 +90,7 @@ async fn log_groups(sdk: &SdkConfig) -> Result<Vec<String>, CliError> {
     let mut pages = aws_sdk_cloudwatchlogs::Client::new(sdk).describe_log_groups().into_paginator().send();
     let mut names = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("logs:DescribeLogGroups", error))?;
+        let page = page.map_err(|error| service_error("logs:DescribeLogGroups", "the cloud", error))?;
         names.extend(page.log_groups().iter().filter_map(|group| group.log_group_name()).map(str::to_owned));
     }
     Ok(names)

@@ -1,6 +1,8 @@
 //! `lake cloud`: the embedded AWS as a server in the background.
 
 mod env;
+/// How a server in the background is found.
+pub mod files;
 /// What is in a cloud, from its own listings.
 pub mod inventory;
 /// The server's process.

@@ -11,10 +11,7 @@ use crate::{
     state::store::{LocalStore, Store},
 };
 
-use super::{
-    process::{self, Files},
-    status::folder_bytes,
-};
+use super::{files::Files, process, status::folder_bytes};
 
 /// Stops the embedded cloud and deletes everything in it.
 ///

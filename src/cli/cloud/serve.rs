@@ -10,7 +10,10 @@ use crate::{
     config::DEFAULT_REGION,
 };
 
-use super::process::{Announced, Files, Ready, ServerFile};
+use super::{
+    files::{Announced, Files, ServerFile},
+    process::Ready,
+};
 
 /// Runs the embedded cloud in the foreground, for whoever keeps it running.
 ///

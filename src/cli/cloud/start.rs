@@ -8,7 +8,8 @@ use crate::{
 };
 
 use super::{
-    process::{Files, ServerFile, ensure_running_on},
+    files::{Files, ServerFile},
+    process::ensure_running_on,
     serve::Serving,
 };
 

@@ -10,10 +10,7 @@ use serde_json::json;
 
 use crate::cli::{context::Context, error::CliError};
 
-use super::{
-    inventory::Inventory,
-    process::{self, ServerFile},
-};
+use super::{files::ServerFile, inventory::Inventory, process};
 
 /// Tells whether the embedded cloud runs, where, since when, and what is in it.
 ///
