@@ -250,10 +250,15 @@ fn every_dependency_says_why_it_is_there() {
     for line in manifest.lines() {
         if line.starts_with('[') {
             inside = line.ends_with("dependencies]");
-        } else if inside && line.contains('=') && !line.starts_with('#')
-            && !line.contains(" # ") && !comment_above && !line.starts_with("aws-sdk") {
-                complaints.push(line.to_owned());
-            }
+        } else if inside
+            && line.contains('=')
+            && !line.starts_with('#')
+            && !line.contains(" # ")
+            && !comment_above
+            && !line.starts_with("aws-sdk")
+        {
+            complaints.push(line.to_owned());
+        }
         comment_above = line.starts_with('#');
     }
     assert_none(complaints);

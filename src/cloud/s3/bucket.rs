@@ -29,7 +29,8 @@ impl Cloud {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let S3Request { input, region, extensions, .. } = request;
         let constraint = input.create_bucket_configuration.as_ref().and_then(|one| one.location_constraint.as_ref());
-        let constraint = constraint.map(dto::BucketLocationConstraint::as_str).filter(|constraint| !constraint.is_empty());
+        let constraint =
+            constraint.map(dto::BucketLocationConstraint::as_str).filter(|constraint| !constraint.is_empty());
         let region = region_of(constraint, region.as_ref().map_or(DEFAULT_REGION, |region| region.as_str()))?;
         if input.object_lock_enabled_for_bucket.unwrap_or(false) {
             return Err(s3_error!(NotImplemented, "The embedded cloud has no object lock"));

@@ -153,7 +153,8 @@ impl Cloud {
         output.e_tag = wants("ETag").then(|| object.wire_etag());
         output.object_size = wants("ObjectSize").then_some(object.size as i64);
         output.storage_class = wants("StorageClass").then(|| storage_class(&object));
-        output.checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(super::checksum::StoredChecksum::wire);
+        output.checksum =
+            object.checksum.as_ref().filter(|_| wants("Checksum")).map(super::checksum::StoredChecksum::wire);
         if wants("ObjectParts") && object.is_multipart() {
             output.object_parts = Some(dto::GetObjectAttributesParts {
                 total_parts_count: count(object.pieces.len()),

@@ -7,7 +7,6 @@ mod events;
 mod gate;
 mod multipart;
 mod objects;
-mod speed;
 mod versions;
 
 use std::sync::{Arc, Mutex};
