@@ -29,7 +29,7 @@ async fn buckets_are_created_once_listed_and_deleted() {
     let head = cloud.client.head_bucket().bucket("lake-raw").send().await.unwrap();
     assert_eq!(head.bucket_region(), Some(REGION));
     let location = cloud.client.get_bucket_location().bucket("lake-raw").send().await.unwrap();
-    assert_eq!(location.location_constraint().map(aws_sdk_s3::types::BucketLocationConstraint::as_str), Some(REGION));
+    assert_eq!(location.location_constraint().map(BucketLocationConstraint::as_str), Some(REGION));
 
     cloud.put("k", "v").send().await.unwrap();
     let delete = || cloud.client.delete_bucket().bucket("lake-raw").send();
