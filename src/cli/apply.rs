@@ -84,7 +84,7 @@ pub fn confirm(context: &Context, yes: bool, question: &str) -> Result<(), CliEr
 /// Applies a prepared plan with live progress. A failed or interrupted apply is an error that says how to go on.
 pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, CliError> {
     let Prepared { plan, stored, prior, provider, store, lock } = prepared;
-    if !plan.is_empty() {
+    if !plan.steps.is_empty() {
         store.keep(&stored)?;
     }
     let recorder = Recorder::new(Arc::clone(&store) as Arc<dyn Store>, &stored, prior.snapshot);

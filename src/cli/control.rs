@@ -62,7 +62,10 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
     let stack = context.stack(&config)?;
     let store = Arc::new(context.store());
     let lock = command.map(|command| store.lock(command)).transpose()?;
-    let stored = load_or_create(&store, &config, stack)?;
+    let stored = match load(&store, &config, stack)? {
+        Some(snapshot) => snapshot,
+        None => create(&store, &config, stack, lock.is_some())?,
+    };
     let connection = connect(context, stack).await?;
     let (program, assets) = match goal {
         Goal::Declared => declared(context, &config, stack, &connection)?,
@@ -75,17 +78,25 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
     Ok(Prepared { plan, stored, prior, provider, store, lock })
 }
 
-/// The stack's state. A new stack's is written at once: the names in its first plan are the names that apply makes.
-fn load_or_create(store: &LocalStore, config: &Config, stack: &Stack) -> Result<Snapshot, CliError> {
-    if let Some(snapshot) = store.load()? {
-        if snapshot.lake != config.lake.name {
-            let message = format!(
-                "the state of stack `{}` belongs to the lake `{}`, not `{}`",
-                stack.name, snapshot.lake, config.lake.name
-            );
-            return Err(CliError::failed(message)
-                .hint("destroy the stack before renaming the lake, or give this lake a stack of its own"));
-        }
+/// The stack's state; `None` for a stack that has none yet.
+fn load(store: &LocalStore, config: &Config, stack: &Stack) -> Result<Option<Snapshot>, CliError> {
+    let Some(snapshot) = store.load()? else { return Ok(None) };
+    if snapshot.lake == config.lake.name {
+        return Ok(Some(snapshot));
+    }
+    let message = format!(
+        "the state of stack `{}` belongs to the lake `{}`, not `{}`",
+        stack.name, snapshot.lake, config.lake.name
+    );
+    Err(CliError::failed(message)
+        .hint("destroy the stack before renaming the lake, or give this lake a stack of its own"))
+}
+
+/// A new stack's state is written at once: the names in its first plan are the names that apply makes.
+fn create(store: &LocalStore, config: &Config, stack: &Stack, locked: bool) -> Result<Snapshot, CliError> {
+    let _lock = (!locked).then(|| store.lock("plan")).transpose()?;
+    // Somebody else's first plan may have come in between.
+    if let Some(snapshot) = load(store, config, stack)? {
         return Ok(snapshot);
     }
     let snapshot = Snapshot::new(&config.lake.name, &stack.name);

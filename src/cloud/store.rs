@@ -8,8 +8,10 @@
 //! ```
 
 use std::{
+    fs::OpenOptions,
     marker::PhantomData,
     ops::Bound,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -69,7 +71,11 @@ impl Store {
         crate::files::create_private_folder(folder)
             .map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
         let path = folder.join("store.redb");
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let mut options = OpenOptions::new();
+        // Its owner alone: the credentials are in it.
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|source| StoreError::Io { path, source })?;
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create_file(file)?;
         Ok(Arc::new(Store { database, folder: folder.to_owned() }))
     }
 

@@ -25,6 +25,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether people need to hear of it: the cloud changes, or something is left behind in it.
+    pub fn touches_the_cloud(self) -> bool {
+        !matches!(self, Action::Keep | Action::Note)
+    }
+
     /// Its sign in a plan.
     pub fn symbol(self) -> &'static str {
         match self {

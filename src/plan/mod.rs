@@ -90,9 +90,9 @@ pub struct Desired {
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Whether the cloud stays as it is. There may be steps even so, which write down what changed in state alone.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.changes.is_empty() && self.steps.iter().all(|step| matches!(step.operation, Operation::Note(_)))
     }
 
     /// How many resources each action touches.
@@ -135,11 +135,11 @@ pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
         lineage: inputs.prior.lineage.clone(),
         serial: inputs.prior.serial,
         config_hash: inputs.config_hash.to_owned(),
-        unchanged: decisions.iter().filter(|decision| decision.change.action == Action::Keep).count(),
+        unchanged: decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count(),
         changes: decisions
             .into_iter()
             .map(|decision| decision.change)
-            .filter(|change| !matches!(change.action, Action::Keep | Action::Note))
+            .filter(|change| change.action.touches_the_cloud())
             .collect(),
         steps,
         outputs: inputs.program.outputs().clone(),
