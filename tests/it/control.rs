@@ -20,8 +20,11 @@ async fn a_lake_is_planned_applied_left_alone_and_destroyed_without_a_trace() {
     assert!(names.contains(&raw), "the planned names are the names that were made");
     assert!(project.listings().await.iter().any(|it| it == &format!("bucket {raw}")));
 
+    let state = std::fs::read(project.path().join("state/local/state.json")).unwrap();
     let again = project.lake(&["apply", "--yes"]).ok();
     assert!(again.starts_with("no changes"), "{again}");
+    let after = std::fs::read(project.path().join("state/local/state.json")).unwrap();
+    assert_eq!(after, state, "every call to the cloud that changes anything is recorded, and there was none");
     assert_eq!(project.lake(&["plan", "--detailed-exitcode"]).code, 0);
 
     let destroyed = project.lake(&["destroy", "--yes"]).ok();
@@ -95,6 +98,23 @@ fn the_cloud_that_dies_in_the_middle_of_an_apply_leaves_no_orphan_and_no_questio
     project.lake(&["state", "verify"]).ok();
     project.lake(&["destroy", "--yes"]).ok();
     assert_eq!(runtime.block_on(project.listings()), Vec::<String>::new());
+}
+
+#[test]
+fn what_holds_credentials_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new(ORDERS);
+    project.lake(&["apply", "--yes"]).ok();
+    let mode = |name: &str| std::fs::metadata(project.path().join(name)).unwrap().permissions().mode() & 0o777;
+    for file in ["state/cloud/server.json", "state/cloud/store.redb", "state/local/state.json"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    assert_eq!(mode("state/cloud"), 0o700);
+    let server = std::fs::read_to_string(project.path().join("state/cloud/server.json")).unwrap();
+    let server: serde_json::Value = serde_json::from_str(&server).unwrap();
+    let secret = server["secret_access_key"].as_str().unwrap();
+    let state = std::fs::read_to_string(project.path().join("state/local/state.json")).unwrap();
+    assert!(secret.len() >= 40 && !state.contains(secret));
 }
 
 #[test]
