@@ -104,9 +104,12 @@ impl Context {
         let default = match self.global.verbose {
             0 => "error",
             1 => "lake=info,warn",
-            _ => "lake=debug,aws_smithy_runtime=debug,info",
+            _ => "lake=debug,info",
         };
         let filter = EnvFilter::try_from_env("LAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+        // At `debug` these two write request headers, with session tokens in them.
+        let silent = ["s3s=warn", "aws_smithy_runtime=info"].into_iter().filter_map(|it| it.parse().ok());
+        let filter = silent.fold(filter, EnvFilter::add_directive);
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         // A second subscriber (a test in the same process) is no reason to fail.
         let _ = builder.with_ansi(self.console.is_colored()).try_init();

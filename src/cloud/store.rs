@@ -16,7 +16,10 @@ use std::{
     sync::Arc,
 };
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+    backends::FileBackend,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Largest page cache of the store, in bytes.
@@ -75,7 +78,8 @@ impl Store {
         // Its owner alone: the credentials are in it.
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|source| StoreError::Io { path, source })?;
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create_file(file)?;
+        let mut builder = Database::builder();
+        let database = builder.set_cache_size(CACHE_BYTES).create_with_backend(FileBackend::new(file)?)?;
         Ok(Arc::new(Store { database, folder: folder.to_owned() }))
     }
 

@@ -23,7 +23,8 @@ use s3s::Body;
 
 pub use answer::Dialect;
 use drain::Draining;
-pub(crate) use refusal::Refusal;
+use refusal::Refusal;
+pub(crate) use refusal::WRONG_SIGNATURE;
 use signature::Signature;
 
 use super::{

@@ -38,7 +38,8 @@ pub(crate) enum Refusal {
     Internal(String),
 }
 
-const WRONG_SIGNATURE: &str = "The request signature we calculated does not match the signature you provided. \
+/// What AWS says of a signature that is not right.
+pub(crate) const WRONG_SIGNATURE: &str = "The request signature we calculated does not match the signature you provided. \
                                Check your AWS Secret Access Key and signing method.";
 
 impl Refusal {

@@ -21,6 +21,7 @@ use crate::cloud::{
     authorise::{Attempt, authorise},
     credentials,
     delivery::AsyncInvoker,
+    gateway::{RequestId, WRONG_SIGNATURE},
     service::{ACCOUNT_ID, Caller},
     store::Store,
 };
@@ -50,24 +51,28 @@ impl S3Front {
 
     /// Answers one request whose caller the gateway has put into its extensions; the signature is checked here.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
-        let request = match with_create_tags(request).await {
-            Ok(request) => request,
-            Err(error) => return failed(error),
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let mut response = match with_create_tags(request).await {
+            Ok(request) => self.answer(request).await,
+            Err(error) => failed(error),
         };
-        let mut response = match self.service.call(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                let error: s3s::StdError = error.into();
-                tracing::error!(%error, "an answer of S3 could not be written");
-                failed(s3_error!(InternalError))
-            }
-        };
+        if response.status().is_client_error() || response.status().is_server_error() {
+            complete_error(&mut response, &request_id);
+        }
         if response.status() == StatusCode::NOT_MODIFIED {
             *response.body_mut() = Body::empty();
             response.headers_mut().remove(header::CONTENT_TYPE);
             response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         response
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.service.call(request).await.unwrap_or_else(|error| {
+            let error: s3s::StdError = error.into();
+            tracing::error!(%error, "an answer of S3 could not be written");
+            failed(s3_error!(InternalError))
+        })
     }
 
     /// Applies lifecycle rules now and every hour. Never returns; drop it to end it.
@@ -97,6 +102,24 @@ fn failed(error: S3Error) -> Response<Body> {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+/// Adds to an error document what `s3s` leaves out: the request's id, and words where there is only a code.
+fn complete_error(response: &mut Response<Body>, request_id: &str) {
+    let Some(bytes) = response.body().bytes() else { return };
+    let Ok(text) = std::str::from_utf8(&bytes) else { return };
+    let Some(start) = text.strip_suffix("</Error>").filter(|start| !start.contains("<RequestId>")) else { return };
+    let mut completed = start.to_owned();
+    if !start.contains("<Message>") {
+        let message = match start.contains("<Code>SignatureDoesNotMatch</Code>") {
+            true => WRONG_SIGNATURE,
+            false => response.status().canonical_reason().unwrap_or_default(),
+        };
+        completed.push_str(&format!("<Message>{message}</Message>"));
+    }
+    completed.push_str(&format!("<RequestId>{request_id}</RequestId></Error>"));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(completed);
 }
 
 /// Secrets for `s3s` to check signatures with. The gateway has refused unknown, expired and token-less keys before.

@@ -22,6 +22,8 @@ async fn a_wrong_secret_and_an_unknown_key_are_refused() {
     let root = cloud.server.root_credentials();
     let wrong = Credentials::new(&root.access_key_id, "wrong", None, None, "test");
     let refused = client(&cloud.server.endpoint(), wrong).list_buckets().send().await;
+    let told = refused.as_ref().err().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_owned();
+    assert!(told.contains("does not match"), "{told}");
     assert_eq!(code(refused), error("SignatureDoesNotMatch", 403));
     let unknown = Credentials::new("AKIAUNKNOWNUNKNOWN00", "wrong", None, None, "test");
     let refused = client(&cloud.server.endpoint(), unknown).list_buckets().send().await;
