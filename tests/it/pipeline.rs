@@ -143,18 +143,58 @@ async fn an_object_deleted_before_conversion_leaves_no_marker_and_no_error() {
         s3.put_object().bucket(raw).key(&key).body(rows(0..3).into_bytes().into()).send().await.unwrap();
         s3.delete_object().bucket(raw).key(&key).send().await.unwrap();
     }
-    // Events are handled in order of arrival, more or less: when this one is through, look until no marker is left.
+    // Events are handled in order of arrival, more or less: when this one is through, the others are not far.
     put(&project, "kept.csv", rows(7..8));
-    let mut left = usize::MAX;
+    until_nothing_is_pending(&s3, processed).await;
+    assert_eq!(ids(&project), [7]);
+}
+
+/// Looks until the ledger has no pending marker.
+async fn until_nothing_is_pending(s3: &aws_sdk_s3::Client, processed: &str) {
     for _ in 0..600 {
         let markers = s3.list_objects_v2().bucket(processed).prefix("_lake/pending/").send().await.unwrap();
-        left = markers.contents().len();
-        if left == 0 {
-            break;
+        if markers.contents().is_empty() {
+            return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    assert_eq!(left, 0, "markers of deleted objects are cleared");
+    panic!("markers are left");
+}
+
+#[tokio::test]
+async fn the_same_event_twice_commits_once() {
+    let project = applied();
+    put(&project, "a.csv", rows(0..10));
+    let outputs = project.lake(&["outputs", "--json"]).document();
+    let text = |name: &str| outputs[name].as_str().unwrap().to_owned();
+    let bucket = serde_json::json!({ "name": text("raw_bucket") });
+    let object = serde_json::json!({ "key": "orders/a.csv", "size": 400 });
+    let record = serde_json::json!({
+        "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "awsRegion": "eu-west-1", "eventTime": "2026-01-01T00:00:00.000Z",
+        "userIdentity": { "principalId": "x" }, "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+        "responseElements": {}, "s3": { "s3SchemaVersion": "1.0", "bucket": bucket, "object": object },
+    });
+    let event = serde_json::json!({ "Records": [record] }).to_string();
+    let lambda = aws_sdk_lambda::Client::new(&project.sdk().await);
+    for _ in 0..2 {
+        let payload = aws_sdk_lambda::primitives::Blob::new(event.as_bytes());
+        let answer = lambda.invoke().function_name(text("intake_function")).payload(payload).send().await.unwrap();
+        assert_eq!(answer.function_error(), None, "{:?}", answer.payload());
+    }
+    until_nothing_is_pending(&project.s3().await, &text("processed_bucket")).await;
+    assert_eq!(ids(&project), (0..10).collect::<Vec<_>>());
+    let runs = project.lake(&["runs", "--json"]).document();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs}");
+}
+
+#[test]
+fn what_is_overwritten_while_it_is_converted_ends_as_the_newer_version() {
+    let project = applied();
+    let large = project.write("a.csv", rows(0..200_000));
+    project.lake(&["put", "orders", &large]).ok();
+    assert_eq!(put(&project, "a.csv", rows(500..520))["state"], "committed");
+    assert_eq!(ids(&project), (500..520).collect::<Vec<_>>());
 }
 
 #[test]
