@@ -162,16 +162,28 @@ async fn resume(snapshot: &mut Snapshot, provider: &Provider, parallel: usize) -
         let Some(observed) = observed else { continue };
         let intent = intents.iter().find(|intent| intent.planned == planned);
         let intent = intent.expect("BUG: only intents were observed");
-        if snapshot.resources.contains_key(&planned.address) || !made_by_us(snapshot, intent, &observed) {
+        if is_recorded(snapshot, &planned) || !made_by_us(snapshot, intent, &observed) {
             continue;
         }
         let mut current = merged(&planned, &observed);
         // An input that the cloud does not tell may still be the old one: it is left out, hence set again.
         current.inputs.retain(|name, _| observed.inputs.contains_key(name));
         current.dependencies.retain(|dependency| snapshot.resources.contains_key(dependency));
-        snapshot.resources.insert(current.address.clone(), current);
+        if snapshot.resources.contains_key(&current.address) {
+            // A replacement that did not get to its record. It is made current if the program still wants it, and
+            // deleted if not.
+            snapshot.deposed.push(current);
+        } else {
+            snapshot.resources.insert(current.address.clone(), current);
+        }
     }
     Ok(())
+}
+
+/// Whether the state knows what the intent was about, as it is or as something to be deleted.
+fn is_recorded(snapshot: &Snapshot, planned: &Recorded) -> bool {
+    let same = |known: &Recorded| known.address.kind == planned.address.kind && known.identity == planned.identity;
+    snapshot.resources.values().chain(&snapshot.deposed).any(same)
 }
 
 fn made_by_us(snapshot: &Snapshot, intent: &Intent, observed: &Observed) -> bool {

@@ -45,6 +45,7 @@ impl Recorder {
             end(snapshot, &recorded);
             snapshot.tombstones.remove(&address);
             let identity = recorded.identity.clone();
+            snapshot.deposed.retain(|old| old.address.kind != address.kind || old.identity != identity);
             if let Some(old) = snapshot.resources.insert(address, recorded)
                 && old.identity != identity
             {
@@ -59,7 +60,7 @@ impl Recorder {
         self.change(move |snapshot| {
             end(snapshot, &gone);
             if deposed {
-                snapshot.deposed.retain(|old| old.address != gone.address || old.generation != gone.generation);
+                snapshot.deposed.retain(|old| old.address != gone.address || old.identity != gone.identity);
                 return;
             }
             snapshot.resources.remove(&gone.address);

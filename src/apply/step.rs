@@ -36,9 +36,9 @@ pub(super) async fn run(
             Ok(recorder.record(recorded).await?)
         }
         Operation::Delete => run.delete(run.current(), false).await,
-        Operation::DeleteDeposed(generation) => run.delete(run.deposed(*generation), true).await,
+        Operation::DeleteDeposed(identity) => run.delete(run.deposed(identity), true).await,
         Operation::Forget => Ok(recorder.remove(run.current(), false, true).await?),
-        Operation::ForgetDeposed(generation) => Ok(recorder.remove(run.deposed(*generation), true, true).await?),
+        Operation::ForgetDeposed(identity) => Ok(recorder.remove(run.deposed(identity), true, true).await?),
     }
 }
 
@@ -139,8 +139,8 @@ impl Run<'_> {
         current.expect("BUG: the plan changes a resource that the state does not have")
     }
 
-    fn deposed(&self, generation: u32) -> Recorded {
-        let matches = |old: &&Recorded| old.address == self.step.address && old.generation == generation;
+    fn deposed(&self, identity: &str) -> Recorded {
+        let matches = |old: &&Recorded| old.address == self.step.address && old.identity == identity;
         let old = self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned());
         old.expect("BUG: the plan deletes a deposed resource that the state does not have")
     }

@@ -156,6 +156,22 @@ async fn drift_is_put_right_and_what_was_deleted_behind_our_back_comes_back_unde
 }
 
 #[tokio::test]
+async fn a_replacement_that_was_interrupted_leaves_no_orphan_when_it_is_no_longer_wanted() {
+    let (on_raw, on_processed) = (program([2, 1, 0, 0, 0]), program([2, 4, 0, 0, 0]));
+    for last in [&on_raw, &on_processed] {
+        let stack = Stack::new();
+        stack.apply(&on_raw).await.unwrap();
+        *stack.cloud.faults.lock().unwrap() = [Fault::After].into();
+        assert_eq!(stack.apply(&on_processed).await.unwrap().failed.len(), 1, "its answer was lost");
+        let outcome = stack.apply(last).await.unwrap();
+        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+        let kinds: Vec<String> = stack.kinds_and_inputs().into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, ["aws:s3:Bucket", "aws:s3:Bucket", "aws:s3:BucketVersioning"]);
+        assert!(stack.state().deposed.is_empty() && stack.state().pending.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_failed_step_skips_what_needs_it_and_the_rest_goes_on() {
     let stack = Stack::new();
     *stack.cloud.faults.lock().unwrap() = [Fault::Before].into();

@@ -67,15 +67,14 @@ fn what_goes(prepared: &super::control::Prepared) -> (Vec<Recorded>, Vec<Recorde
     let prior = &prepared.prior.snapshot;
     let (mut deleted, mut retained) = (Vec::new(), Vec::new());
     for step in &prepared.plan.steps {
-        let deposed = |generation: u32| {
-            prior.deposed.iter().find(|old| old.address == step.address && old.generation == generation)
-        };
+        let deposed =
+            |identity: &str| prior.deposed.iter().find(|old| old.address == step.address && old.identity == identity);
         let current = prior.resources.get(&step.address);
-        match step.operation {
+        match &step.operation {
             Operation::Delete => deleted.extend(current.cloned()),
-            Operation::DeleteDeposed(generation) => deleted.extend(deposed(generation).cloned()),
+            Operation::DeleteDeposed(identity) => deleted.extend(deposed(identity).cloned()),
             Operation::Forget => retained.extend(current.cloned()),
-            Operation::ForgetDeposed(generation) => retained.extend(deposed(generation).cloned()),
+            Operation::ForgetDeposed(identity) => retained.extend(deposed(identity).cloned()),
             Operation::Create(_) | Operation::Update(_) | Operation::Note(_) => {}
         }
     }

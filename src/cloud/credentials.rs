@@ -134,11 +134,6 @@ pub fn issue_permanent(tx: &WriteTransaction, caller: Caller) -> Result<AccessKe
     Ok(key)
 }
 
-/// Takes credentials away; tells whether there were any.
-pub fn revoke(tx: &WriteTransaction, access_key_id: &str) -> Result<bool, StoreError> {
-    KEYS.delete(tx, access_key_id)
-}
-
 /// The root user's credentials, minted when the store has none yet.
 pub fn root(store: &Store) -> Result<AccessKey, StoreError> {
     store.write(|tx| {

@@ -16,6 +16,10 @@ pub const ROW_GROUP_BYTES_MIN: u64 = 1024 * 1024;
 /// Largest `row_group_bytes`, 512 MiB: a row group is encoded in memory.
 pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
+/// Most datasets of a lake: the raw bucket has one notification entry for each, and S3 takes a hundred
+/// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>, event notifications).
+pub const DATASETS_MAX: usize = 100;
+
 const KEYS: &[&str] = &["source", "catalog", "csv", "schema", "parquet"];
 const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
 const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
@@ -46,7 +50,11 @@ const TYPE_ALIASES: &[(&str, &str)] = &[
 pub(super) fn datasets(section: &Section<'_>, problems: &mut Problems) -> Vec<Dataset> {
     let mut datasets = Vec::new();
     let mut sources: Vec<Source<'_>> = Vec::new();
-    for (name, section) in section.sections(problems) {
+    for (index, (name, section)) in section.sections(problems).into_iter().enumerate() {
+        if index == DATASETS_MAX {
+            let message = format!("a lake has at most {DATASETS_MAX} datasets");
+            problems.at(name.span.clone(), message, "one too many").help("put the rest into a lake of their own");
+        }
         let verdict = rules::dataset_name(name.value);
         let accepted = section.accept_name("dataset", name.clone(), verdict, problems);
         let source = source(&section, name.value, problems);

@@ -495,6 +495,17 @@ fn a_stack_that_is_not_written_is_refused_with_the_likely_one() {
     ");
 }
 
+#[test]
+fn more_datasets_than_the_bucket_has_notifications_are_refused_at_the_first_too_many() {
+    let sections = |count: usize| -> String {
+        (0..count).map(|number| format!("[dataset.d{number}]\nsource = \"p{number}/\"\n")).collect()
+    };
+    assert_eq!(parse(&format!("{MINIMAL}{}", sections(100))).unwrap().datasets.len(), 100);
+    let error = parse(&format!("{MINIMAL}{}", sections(103))).unwrap_err();
+    assert_eq!(error.problems().count(), 1);
+    assert!(error.to_string().ends_with("a lake has at most 100 datasets"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -57,11 +57,6 @@ pub async fn count_pending(objects: &impl Objects, dataset: &str) -> Result<u64,
     count(objects, &Kind::Pending.prefix(dataset)).await
 }
 
-/// How many objects of `dataset` are parked, without reading them: void records count too.
-pub async fn count_parked(objects: &impl Objects, dataset: &str) -> Result<u64, CloudError> {
-    count(objects, &Kind::Parked.prefix(dataset)).await
-}
-
 /// The newest run reports of `dataset`, newest first, `limit` at most.
 pub async fn runs(objects: &impl Objects, dataset: &str, limit: usize) -> Result<Vec<Run>, CloudError> {
     let mut keys = Vec::new();

@@ -65,12 +65,12 @@ pub enum Operation {
     Note(Desired),
     /// Deletes the recorded resource.
     Delete,
-    /// Deletes the deposed resource of this generation.
-    DeleteDeposed(u32),
+    /// Deletes the deposed resource of this identity.
+    DeleteDeposed(String),
     /// Leaves the resource in the cloud and forgets it.
     Forget,
-    /// Leaves the deposed resource of this generation in the cloud and forgets it.
-    ForgetDeposed(u32),
+    /// Leaves the deposed resource of this identity in the cloud and forgets it.
+    ForgetDeposed(String),
 }
 
 /// What a resource is to be.

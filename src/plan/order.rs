@@ -30,7 +30,7 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
         places.insert(&decision.change.address, place);
     }
     let leftovers = steps.len();
-    for deposed in &prior.deposed {
+    for deposed in prior.deposed.iter().filter(|deposed| !is_taken_up(deposed, decisions)) {
         steps.push(Step { address: deposed.address.clone(), operation: remove_deposed(deposed), after: Vec::new() });
     }
     let dependents = dependents(prior);
@@ -60,6 +60,14 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
         step.after.dedup();
     }
     steps
+}
+
+/// Whether a replacement that was interrupted is what the program wants now: then it is made current, not deleted.
+fn is_taken_up(deposed: &Recorded, decisions: &[Decision]) -> bool {
+    decisions.iter().any(|decision| {
+        let same_kind = decision.change.address.kind == deposed.address.kind;
+        same_kind && decision.desired.is_some() && decision.change.identity.as_ref() == Some(&deposed.identity)
+    })
 }
 
 /// Adds a resource's own steps.
@@ -94,9 +102,9 @@ fn place(decision: &Decision, prior: &Snapshot, steps: &mut Vec<Step>) -> Places
 
 fn remove_deposed(recorded: &Recorded) -> Operation {
     if recorded.retain {
-        Operation::ForgetDeposed(recorded.generation)
+        Operation::ForgetDeposed(recorded.identity.clone())
     } else {
-        Operation::DeleteDeposed(recorded.generation)
+        Operation::DeleteDeposed(recorded.identity.clone())
     }
 }
 

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::*;
@@ -150,10 +148,10 @@ fn replacing_a_part_of_another_resource_moves_it_and_then_removes_the_old_one() 
     let mut prior = applied(&program("one"), Snapshot::new("flights", "local"));
     let part = address("aws:s3:BucketVersioning/raw");
     let bucket_name = prior.resources[&address("aws:s3:Bucket/one")].identity.clone();
-    prior.resources.get_mut(&part).unwrap().identity = bucket_name;
+    prior.resources.get_mut(&part).unwrap().identity.clone_from(&bucket_name);
     let plan = plan_of(&program("other"), &prior);
     assert_eq!(sentences(&plan), ["+- aws:s3:BucketVersioning/raw"]);
-    assert_eq!(plan.steps[1].operation, Operation::DeleteDeposed(1));
+    assert_eq!(plan.steps[1].operation, Operation::DeleteDeposed(bucket_name));
     assert_eq!(plan.steps[1].after, [0]);
 }
 
@@ -216,5 +214,4 @@ fn a_plan_reads_back_from_its_file() {
     let plan = plan_of(&program, &Snapshot::new("flights", "local"));
     let bytes = serde_json::to_vec(&plan).unwrap();
     assert_eq!(serde_json::from_slice::<Plan>(&bytes).unwrap(), plan);
-    let _: BTreeMap<String, Value> = plan.outputs;
 }

@@ -39,10 +39,3 @@ pub enum Ownership {
     /// It is part of another resource, the one this input names, and belongs to whom that belongs.
     Parent(&'static str),
 }
-
-impl Schema {
-    /// Whether a new one can be made while the old one stands.
-    pub fn replaces_create_first(&self) -> bool {
-        matches!(self.naming, Naming::Physical { .. })
-    }
-}
