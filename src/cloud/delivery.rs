@@ -1,9 +1,170 @@
-//! The doors between services of the embedded cloud: what an event source needs of Lambda, without either
-//! knowing the other's tables.
+//! How services of the embedded cloud reach each other: what one sends another goes through the [`Exchange`] to a
+//! [`Destination`], as part of the transaction that causes it, without either knowing the other's tables.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, RwLock, Weak},
+};
 
 use redb::WriteTransaction;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::error::ApiError;
+use super::{error::ApiError, service::ACCOUNT_ID};
+
+/// Something that takes messages for the resources of one service: Lambda for functions, SQS for queues, SNS for
+/// topics, EventBridge for buses.
+pub trait Destination: Send + Sync {
+    /// Takes `message` for the resource `target` (an ARN) as part of `tx`, so that it is lost or kept together with
+    /// what caused it. Refused, with the error that AWS gives, when there is no such resource or its policy does
+    /// not let `sender` in ([`super::authorise::may_deliver`]).
+    fn accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender, message: &Message) -> Result<(), ApiError>;
+
+    /// Tells the destination's own tasks that a commit may have given them something. Cheap, and harmless when not.
+    fn wake(&self);
+
+    /// Whether `target` is there and would take a message from `sender`.
+    fn would_accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender) -> Result<bool, ApiError>;
+}
+
+/// On whose authority something is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sender {
+    /// A service by itself, on behalf of a resource: the target's policy must allow its principal.
+    Service(Source),
+    /// A service with the rights of the role it was given: the role's policies must allow it.
+    Role {
+        /// The role's ARN.
+        arn: String,
+    },
+}
+
+impl Sender {
+    /// The service `principal` (`sns.amazonaws.com`) on behalf of `arn` in this account.
+    pub fn service(principal: impl Into<String>, arn: impl Into<String>) -> Sender {
+        Sender::Service(Source { principal: principal.into(), arn: arn.into(), account: ACCOUNT_ID.to_owned() })
+    }
+}
+
+/// The service that sends, as conditions see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Service principal (`s3.amazonaws.com`).
+    pub principal: String,
+    /// `aws:SourceArn`.
+    pub arn: String,
+    /// `aws:SourceAccount`.
+    pub account: String,
+}
+
+/// What is sent: the union of what Lambda, SQS, SNS and EventBridge take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The text: for Lambda and EventBridge it is JSON.
+    pub body: String,
+    /// Subject of a notification (SNS).
+    pub subject: Option<String>,
+    /// Message attributes (SNS, SQS).
+    pub attributes: BTreeMap<String, Attribute>,
+    /// Message group (FIFO queues and topics).
+    pub group: Option<String>,
+    /// Deduplication id (FIFO queues and topics).
+    pub deduplication: Option<String>,
+}
+
+impl Message {
+    /// A message that is nothing but its text.
+    pub fn text(body: impl Into<String>) -> Message {
+        Message { body: body.into(), ..Message::default() }
+    }
+}
+
+/// A message attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// `String`, `Number`, `Binary`, with or without a label (`Number.int`); SNS has `String.Array` besides.
+    pub data_type: String,
+    /// The value; a binary one in base 64.
+    pub value: String,
+}
+
+/// An event that a service of AWS emits onto the default bus. The bus adds `version`, `id`, `account`, `region`.
+/// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceEvent<'a> {
+    /// `aws.glue`.
+    pub source: &'a str,
+    /// `Glue Crawler State Change`.
+    pub detail_type: &'a str,
+    /// ARNs that it is about.
+    pub resources: Vec<String>,
+    /// The service's own part.
+    pub detail: Value,
+}
+
+/// The services' way to each other. Made before the services, which enter themselves once they are there.
+#[derive(Default)]
+pub struct Exchange {
+    /// By the service that an ARN names. Weak, so that a cloud that is dropped is really gone.
+    destinations: RwLock<HashMap<&'static str, Weak<dyn Destination>>>,
+}
+
+impl Exchange {
+    /// An exchange that nobody has entered.
+    pub fn new() -> Arc<Exchange> {
+        Arc::default()
+    }
+
+    /// Makes `destination` the one for ARNs of `service` (`sqs`, `lambda`, `sns`, `events`).
+    pub fn enter(&self, service: &'static str, destination: &Arc<dyn Destination>) {
+        let mut destinations = self.destinations.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        destinations.insert(service, Arc::downgrade(destination));
+    }
+
+    /// Sends `message` to `target` as part of `tx`. Call [`Exchange::wake`] after the commit.
+    pub fn send(
+        &self,
+        tx: &WriteTransaction,
+        target: &str,
+        sender: &Sender,
+        message: &Message,
+    ) -> Result<(), ApiError> {
+        self.destination(target)?.accept(tx, target, sender, message)
+    }
+
+    /// Whether `target` is there and would take a message from `sender`.
+    pub fn would_accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender) -> Result<bool, ApiError> {
+        self.destination(target)?.would_accept(tx, target, sender)
+    }
+
+    /// Puts a service's own event onto the default bus of `region` as part of `tx`.
+    pub fn emit(&self, tx: &WriteTransaction, region: &str, event: ServiceEvent<'_>) -> Result<(), ApiError> {
+        let ServiceEvent { source, detail_type, resources, detail } = event;
+        let bus = format!("arn:aws:events:{region}:{ACCOUNT_ID}:event-bus/default");
+        let body = serde_json::json!({
+            "source": source, "detail-type": detail_type, "resources": resources, "detail": detail,
+        });
+        let principal = format!("{}.amazonaws.com", source.trim_start_matches("aws."));
+        self.send(tx, &bus, &Sender::service(principal, bus.clone()), &Message::text(body.to_string()))
+    }
+
+    /// Tells every destination that a commit may have given it something.
+    pub fn wake(&self) {
+        let destinations = self.destinations.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        destinations.values().filter_map(Weak::upgrade).for_each(|destination| destination.wake());
+    }
+
+    fn destination(&self, target: &str) -> Result<Arc<dyn Destination>, ApiError> {
+        let service = target.split(':').nth(2).unwrap_or_default();
+        let destinations = self.destinations.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        destinations.get(service).and_then(Weak::upgrade).ok_or_else(|| {
+            ApiError::client(
+                "InvalidParameterValue",
+                format!("nothing in the embedded cloud takes messages for {target}"),
+            )
+        })
+    }
+}
 
 /// Lambda's asynchronous side, as event sources see it.
 pub trait AsyncInvoker: Send + Sync {
@@ -25,15 +186,4 @@ pub struct AsyncInvocation {
     pub function_arn: String,
     /// The event, as JSON.
     pub payload: Vec<u8>,
-}
-
-/// Who wants to invoke: matched against the statements of the function's resource policy.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// Service principal (`s3.amazonaws.com`).
-    pub principal: &'static str,
-    /// `AWS:SourceArn`.
-    pub arn: String,
-    /// `AWS:SourceAccount`.
-    pub account: String,
 }

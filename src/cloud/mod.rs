@@ -6,20 +6,25 @@
 //! an acknowledged write is on disk. The rest of lake knows this room by its endpoint URL alone.
 
 pub mod authorise;
+pub mod cloudwatch;
 pub mod credentials;
 pub mod delivery;
 pub mod error;
+pub mod events;
 pub mod gateway;
 pub mod glue;
 pub mod iam;
 pub mod json;
 pub mod lambda;
 pub mod logs;
+pub mod meter;
 mod neighbours;
 pub mod query;
 pub mod s3;
 pub mod server;
 pub mod service;
+pub mod sns;
+pub mod sqs;
 pub mod store;
 pub mod sts;
 

@@ -19,16 +19,21 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
+    cloudwatch::CloudWatch,
     credentials::{self, AccessKey},
-    delivery::AsyncInvoker,
+    delivery::{AsyncInvoker, Exchange},
+    events::Events,
     gateway::Gateway,
     glue::Glue,
     iam::Iam,
     lambda::{self, Lambda, Neighbours},
     logs::{LogSink, Logs},
+    meter::Meter,
     neighbours::Neighbourhood,
     s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
+    sns::Sns,
+    sqs::Sqs,
     store::{Store, StoreError},
     sts::Sts,
 };
@@ -106,17 +111,30 @@ pub struct Services {
 
 /// The one place where services are registered. `endpoint` is the cloud's own URL, which functions are given.
 async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
+    let exchange = Exchange::new();
+    let (meter, data) = Meter::channel();
     let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
     let neighbours = Neighbours {
         credentials: Arc::clone(&neighbourhood) as _,
         roles: neighbourhood,
         objects: Arc::new(objects),
         sink: LogSink::start(Arc::clone(&store)),
+        exchange: Arc::clone(&exchange),
+        meter,
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
     let logs = Logs::new(Arc::clone(&store));
     let retention = Retention::start(Arc::clone(&logs));
+    exchange.enter("lambda", &(Arc::clone(&lambda) as _));
+    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
+    let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
+    let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
+    let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
     let services: Vec<Arc<dyn Service>> = vec![
+        events,
+        sns,
+        sqs,
+        cloudwatch,
         Arc::new(Iam::new(Arc::clone(&store))),
         Arc::new(Sts::new(Arc::clone(&store))),
         Arc::new(Glue::new(store)),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
 
-use super::error::ApiError;
+use super::{authorise::Need, error::ApiError};
 
 /// The one account of an embedded cloud.
 pub const ACCOUNT_ID: &str = "000000000000";
@@ -43,10 +43,15 @@ pub struct Caller {
 pub enum Protocol {
     /// `Action=…` form bodies, XML answers (IAM, STS).
     Query,
-    /// `X-Amz-Target` names the operation, JSON both ways (Glue, CloudWatch Logs).
+    /// `X-Amz-Target` names the operation, JSON both ways (SQS, CloudWatch).
+    Json10,
+    /// The same with another media type (Glue, EventBridge, CloudWatch Logs).
     Json11,
     /// Path and method name the operation, JSON bodies (Lambda).
     RestJson,
+    /// The path names service and operation, CBOR both ways (CloudWatch, as the Rust SDK speaks to it).
+    /// <https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>
+    RpcV2Cbor,
 }
 
 /// One service. The gateway turns an `Err` into the protocol's error document.
@@ -55,8 +60,12 @@ pub trait Service: Send + Sync {
     /// Its name in a signature's scope (`glue`, `iam`, `lambda`, `logs`, `sts`).
     fn scope(&self) -> &'static str;
 
-    /// Its wire protocol.
-    fn protocol(&self) -> Protocol;
+    /// Its wire protocol: of those that it speaks, the one that a request with these headers is written in.
+    fn protocol(&self, headers: &HeaderMap) -> Protocol;
+
+    /// What the caller must be allowed before the call is answered, in IAM's terms. Asked after the signature has
+    /// been checked; an `Err` (a body that cannot be read, say) is answered as the call's own.
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError>;
 
     /// Answers one call. An operation that is not there is refused with an AWS-shaped error, never ignored.
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError>;

@@ -15,6 +15,10 @@ pub enum Dialect {
     Query,
     /// `__type` in the body. <https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>
     Json11,
+    /// The same, with its own media type. <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>
+    Json10,
+    /// `__type` in a CBOR map. <https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>
+    RpcV2Cbor,
     /// `x-amzn-errortype` header. <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html>
     RestJson,
 }
@@ -23,7 +27,9 @@ impl From<Protocol> for Dialect {
     fn from(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Query => Dialect::Query,
+            Protocol::Json10 => Dialect::Json10,
             Protocol::Json11 => Dialect::Json11,
+            Protocol::RpcV2Cbor => Dialect::RpcV2Cbor,
             Protocol::RestJson => Dialect::RestJson,
         }
     }
@@ -33,7 +39,11 @@ impl Dialect {
     /// The dialect that a request seems to speak, for answers given before its service is known.
     pub fn sniff(headers: &HeaderMap) -> Self {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if headers.contains_key("x-amz-target") {
+        if headers.get("smithy-protocol").is_some_and(|protocol| protocol == "rpc-v2-cbor") {
+            Dialect::RpcV2Cbor
+        } else if content_type.starts_with("application/x-amz-json-1.0") {
+            Dialect::Json10
+        } else if headers.contains_key("x-amz-target") {
             Dialect::Json11
         } else if content_type.starts_with("application/x-www-form-urlencoded") {
             Dialect::Query
@@ -67,10 +77,11 @@ impl Dialect {
                     escape(message.as_str()),
                 ),
             ),
-            Dialect::Json11 => (
-                "application/x-amz-json-1.1",
+            Dialect::Json10 | Dialect::Json11 => (
+                if self == Dialect::Json10 { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" },
                 serde_json::json!({ "__type": code, "message": message, "Message": message }).to_string(),
             ),
+            Dialect::RpcV2Cbor => return cbor_error(error),
             // Clients look for `message` in either spelling; Lambda's model says `Type` and `Message`.
             Dialect::RestJson => (
                 "application/json",
@@ -78,7 +89,7 @@ impl Dialect {
             ),
         };
         let mut response = Response::builder().status(*status).header(CONTENT_TYPE, content_type);
-        if matches!(self, Dialect::Json11 | Dialect::RestJson) {
+        if matches!(self, Dialect::Json10 | Dialect::Json11 | Dialect::RestJson) {
             response = response.header("x-amzn-errortype", code);
         }
         response.body(Body::from(body)).unwrap_or_else(|_| {
@@ -86,6 +97,30 @@ impl Dialect {
             *plain.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             plain
         })
+    }
+}
+
+fn cbor_error(error: &ApiError) -> Response<Body> {
+    let text = |text: &str| ciborium::Value::Text(text.to_owned());
+    let map = ciborium::Value::Map(vec![
+        (text("__type"), text(&error.code)),
+        (text("message"), text(&error.message)),
+        (text("Message"), text(&error.message)),
+    ]);
+    let mut body = Vec::new();
+    let written = ciborium::into_writer(&map, &mut body);
+    let response = Response::builder()
+        .status(error.status)
+        .header(CONTENT_TYPE, "application/cbor")
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .body(Body::from(body));
+    match (written, response) {
+        (Ok(()), Ok(response)) => response,
+        _ => {
+            let mut plain = Response::new(Body::empty());
+            *plain.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            plain
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use refusal::WRONG_SIGNATURE;
 use signature::Signature;
 
 use super::{
-    authorise::{Attempt, authorise},
+    authorise::authorise,
     credentials::{self, Secret},
     error::ApiError,
     s3::S3Front,
@@ -94,7 +94,7 @@ impl Gateway {
             let refusal = Refusal::NoSuchService(signature.service);
             return sniffed.error(&refusal.in_dialect(sniffed), request_id);
         };
-        let dialect = Dialect::from(service.protocol());
+        let dialect = Dialect::from(service.protocol(&parts.headers));
         match self.call(&**service, parts, body, &signature, request_id).await {
             Ok(response) => response.map(Body::from),
             Err(error) => dialect.error(&error, request_id),
@@ -120,19 +120,13 @@ impl Gateway {
         signature: &Signature,
         request_id: &str,
     ) -> Result<Response<Bytes>, ApiError> {
-        let dialect = Dialect::from(service.protocol());
+        let dialect = Dialect::from(service.protocol(&parts.headers));
         let refuse = |refusal: Refusal| refusal.in_dialect(dialect);
         let secret = self.secret(signature).map_err(refuse)?;
         let limit = if service.scope() == "lambda" { LAMBDA_BODY_BYTES } else { BODY_BYTES };
         let body = read_body(body, limit).await.map_err(refuse)?;
         signature.verify(&parts, &body, &secret).map_err(refuse)?;
-        let operation = operation(service.protocol(), &parts.headers, &body);
-        authorise(&Attempt {
-            caller: &secret.caller,
-            service: service.scope(),
-            operation: operation.as_deref(),
-            resource: None,
-        })?;
+        let operation = operation(service.protocol(&parts.headers), &parts.headers, &body);
         tracing::debug!(request_id, service = service.scope(), operation, method = %parts.method, path = parts.uri.path());
         let call = Call {
             caller: secret.caller,
@@ -143,6 +137,7 @@ impl Gateway {
             headers: parts.headers,
             body,
         };
+        authorise(&self.store, &call.caller, &service.needs(&call)?)?;
         service.call(call).await
     }
 
@@ -190,11 +185,12 @@ fn operation(protocol: Protocol, headers: &HeaderMap, body: &[u8]) -> Option<Str
         Protocol::Query => {
             form_urlencoded::parse(body).find(|(name, _)| name == "Action").map(|(_, value)| value.into_owned())
         }
-        Protocol::Json11 => {
+        Protocol::Json10 | Protocol::Json11 => {
             let target = headers.get("x-amz-target")?.to_str().ok()?;
             target.rsplit('.').next().map(str::to_owned)
         }
-        Protocol::RestJson => None,
+        // The path names it.
+        Protocol::RestJson | Protocol::RpcV2Cbor => None,
     }
 }
 

@@ -47,14 +47,14 @@ impl Refusal {
     pub(crate) fn in_dialect(self, dialect: Dialect) -> ApiError {
         let error = |status, code: &str, message: String| ApiError::with_status(status, code, message);
         let json_auth = || match dialect {
-            Dialect::Json11 => StatusCode::BAD_REQUEST,
+            Dialect::Json10 | Dialect::Json11 | Dialect::RpcV2Cbor => StatusCode::BAD_REQUEST,
             _ => StatusCode::FORBIDDEN,
         };
         // One code a dialect, in the order S3, Query, JSON.
         let code = |s3: &'static str, query: &'static str, json: &'static str| match dialect {
             Dialect::S3 => s3,
             Dialect::Query => query,
-            Dialect::Json11 | Dialect::RestJson => json,
+            Dialect::Json10 | Dialect::Json11 | Dialect::RpcV2Cbor | Dialect::RestJson => json,
         };
         match self {
             Refusal::ForeignHost(host) => error(

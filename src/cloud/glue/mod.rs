@@ -16,13 +16,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use jiff::Timestamp;
 use redb::{ReadTransaction, WriteTransaction};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{
+    authorise::Need,
     error::ApiError,
     json as protocol,
     service::{ACCOUNT_ID, Call, Protocol, Service},
@@ -97,8 +98,12 @@ impl Service for Glue {
         "glue"
     }
 
-    fn protocol(&self) -> Protocol {
+    fn protocol(&self, _headers: &HeaderMap) -> Protocol {
         Protocol::Json11
+    }
+
+    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
+        Ok(Vec::new())
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use redb::{ReadTransaction, WriteTransaction};
 
 pub use role::{Role, find_by_arn};
 
 use super::{
+    authorise::Need,
     error::ApiError,
     query::{self, Namespace, Params, Xml},
     service::{Call, Caller, Protocol, Service},
@@ -94,8 +95,12 @@ impl Service for Iam {
         "iam"
     }
 
-    fn protocol(&self) -> Protocol {
+    fn protocol(&self, _headers: &HeaderMap) -> Protocol {
         Protocol::Query
+    }
+
+    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
+        Ok(Vec::new())
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

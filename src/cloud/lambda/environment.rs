@@ -25,7 +25,7 @@ use super::{
     seams::CredentialIssuer,
     variables::{Surroundings, variables},
 };
-use crate::cloud::{error::ApiError, logs::LogSink};
+use crate::cloud::{delivery::Exchange, error::ApiError, logs::LogSink, meter::Meter};
 
 /// What every environment is made with.
 pub(super) struct Host {
@@ -33,6 +33,10 @@ pub(super) struct Host {
     pub packages: Arc<Packages>,
     pub credentials: Arc<dyn CredentialIssuer>,
     pub sink: LogSink,
+    /// Takes what functions make of asynchronous events.
+    pub exchange: Arc<Exchange>,
+    /// Takes the functions' metrics.
+    pub meter: Meter,
     /// Folder with the ids of running processes.
     pub records: PathBuf,
     /// Cancelled when the cloud stops: whatever runs is killed.

@@ -30,15 +30,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use redb::WriteTransaction;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    delivery::{AsyncInvocation, AsyncInvoker, Source},
+    authorise::{Need, may_deliver},
+    delivery::{AsyncInvocation, AsyncInvoker, Destination, Exchange, Message, Sender, Source},
     error::ApiError,
     logs::LogSink,
+    meter::Meter,
     service::{Call, Protocol, Service},
     store::{Store, StoreError},
 };
@@ -73,6 +75,10 @@ pub struct Neighbours {
     pub objects: Arc<dyn ObjectReader>,
     /// Takes the functions' log lines.
     pub sink: LogSink,
+    /// Takes what functions make of asynchronous events, for whom their configuration names.
+    pub exchange: Arc<Exchange>,
+    /// Takes the functions' metrics.
+    pub meter: Meter,
 }
 
 impl Lambda {
@@ -92,6 +98,8 @@ impl Lambda {
             packages,
             credentials: neighbours.credentials,
             sink: neighbours.sink,
+            exchange: neighbours.exchange,
+            meter: neighbours.meter,
             records,
             stop: CancellationToken::new(),
         };
@@ -170,8 +178,12 @@ impl Service for Lambda {
         "lambda"
     }
 
-    fn protocol(&self) -> Protocol {
+    fn protocol(&self, _headers: &HeaderMap) -> Protocol {
         Protocol::RestJson
+    }
+
+    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
+        Ok(Vec::new())
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
@@ -194,6 +206,34 @@ impl AsyncInvoker for Lambda {
             return Ok(false);
         }
         Ok(POLICIES.get(tx, &of.arn)?.is_some_and(|policy| policy.lets_invoke(source)))
+    }
+}
+
+impl Destination for Lambda {
+    fn accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender, message: &Message) -> Result<(), ApiError> {
+        if !self.would_accept(tx, target, sender)? {
+            return Err(ApiError::with_status(
+                StatusCode::FORBIDDEN,
+                "AccessDeniedException",
+                format!("{sender:?} is not authorized to perform: lambda:InvokeFunction on resource: {target}"),
+            ));
+        }
+        let payload = message.body.clone().into_bytes();
+        self.enqueue(tx, AsyncInvocation { function_arn: target.to_owned(), payload })
+    }
+
+    fn wake(&self) {
+        self.queue.wake();
+    }
+
+    fn would_accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender) -> Result<bool, ApiError> {
+        match sender {
+            Sender::Service(source) => self.may_invoke(tx, target, source),
+            Sender::Role { .. } => {
+                let of = Reference::of_arn(target)?;
+                Ok(of.get(tx)?.is_some() && may_deliver(tx, sender, &Need::new("lambda:InvokeFunction", target))?)
+            }
+        }
     }
 }
 

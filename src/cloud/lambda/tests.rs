@@ -160,6 +160,8 @@ impl Fixture {
             roles: Arc::new(AnyRole),
             objects: Arc::clone(&objects) as Arc<dyn ObjectReader>,
             sink: sink.clone(),
+            exchange: Exchange::new(),
+            meter: Meter::channel().0,
         };
         let mut options = Options::new("http://127.0.0.1:4566");
         options.retry_delays = [Duration::from_millis(20), Duration::from_millis(40)];

@@ -16,10 +16,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    authorise::Need,
     error::ApiError,
     json,
     service::{Call, Protocol, Service},
@@ -58,8 +59,12 @@ impl Service for Logs {
         "logs"
     }
 
-    fn protocol(&self) -> Protocol {
+    fn protocol(&self, _headers: &HeaderMap) -> Protocol {
         Protocol::Json11
+    }
+
+    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
+        Ok(Vec::new())
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::{Cloud, CreateTags, S3Objects};
 use crate::cloud::{
-    authorise::{Attempt, authorise},
+    authorise::{Need, authorise},
     credentials,
     delivery::AsyncInvoker,
     gateway::{RequestId, WRONG_SIGNATURE},
@@ -43,8 +43,8 @@ impl S3Front {
         let S3Objects(blobs) = objects;
         let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, invoker });
         let mut builder = S3ServiceBuilder::new(super::Operations(Arc::clone(&cloud)));
-        builder.set_auth(Auth(store));
-        builder.set_access(Access);
+        builder.set_auth(Auth(Arc::clone(&store)));
+        builder.set_access(Access(store));
         builder.set_host(Loopback);
         S3Front { service: builder.build(), cloud }
     }
@@ -135,7 +135,7 @@ impl S3Auth for Auth {
 }
 
 /// Authorisation, with the operation and the resource that `s3s` has read.
-struct Access;
+struct Access(Arc<Store>);
 
 #[async_trait::async_trait]
 impl S3Access for Access {
@@ -156,7 +156,7 @@ impl S3Access for Access {
         }
         let caller = cx.extensions_mut().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))?;
-        authorise(&Attempt { caller: &caller, service: "s3", operation: Some(&operation), resource: Some(&resource) })?;
+        authorise(&self.0, &caller, &[Need::new(format!("s3:{operation}"), resource)])?;
         Ok(())
     }
 }

@@ -191,8 +191,11 @@ fn read_rules(configuration: dto::NotificationConfiguration) -> S3Result<Vec<Rul
 }
 
 fn check_destinations(tx: &WriteTransaction, invoker: &dyn AsyncInvoker, bucket: &str, rules: &[Rule]) -> S3Result<()> {
-    let source =
-        Source { principal: "s3.amazonaws.com", arn: format!("arn:aws:s3:::{bucket}"), account: ACCOUNT_ID.to_owned() };
+    let source = Source {
+        principal: "s3.amazonaws.com".into(),
+        arn: format!("arn:aws:s3:::{bucket}"),
+        account: ACCOUNT_ID.to_owned(),
+    };
     for rule in rules {
         if !invoker.may_invoke(tx, &rule.function_arn, &source)? {
             return Err(s3_error!(InvalidArgument, "Unable to validate the following destination configurations"));

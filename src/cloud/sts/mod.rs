@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 
 use super::{
+    authorise::Need,
     credentials::{self, AccessKey},
     error::ApiError,
     iam::{self, Role, evaluate::Principal},
@@ -112,8 +113,12 @@ impl Service for Sts {
         "sts"
     }
 
-    fn protocol(&self) -> Protocol {
+    fn protocol(&self, _headers: &HeaderMap) -> Protocol {
         Protocol::Query
+    }
+
+    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
+        Ok(Vec::new())
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

@@ -74,7 +74,8 @@ async fn an_event_queued_in_a_transaction_shares_its_fate_and_needs_permission()
         function_arn: format!("{arn}:$LATEST"),
         payload: json!({ "do": "until", "file": f.path(name), "tries": 1 }).to_string().into(),
     };
-    let source = Source { principal: "s3.amazonaws.com", arn: "arn:aws:s3:::raw".into(), account: ACCOUNT_ID.into() };
+    let source =
+        Source { principal: "s3.amazonaws.com".into(), arn: "arn:aws:s3:::raw".into(), account: ACCOUNT_ID.into() };
     let may = |arn: &str| f.lambda.store.write(|tx| f.lambda.may_invoke(tx, arn, &source)).unwrap();
     assert!(!may(&arn));
     let permission = json!({ "StatementId": "s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com",

@@ -1,0 +1,49 @@
+//! SNS: topics, subscriptions and what is published.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+
+use super::{
+    authorise::Need,
+    delivery::Exchange,
+    error::ApiError,
+    json,
+    service::{Call, Protocol, Service},
+    store::{Store, StoreError},
+};
+
+/// The service.
+pub struct Sns {
+    store: Arc<Store>,
+    exchange: Arc<Exchange>,
+}
+
+impl Sns {
+    /// Starts the service over `store`. Needs a tokio runtime.
+    pub fn start(store: Arc<Store>, exchange: Arc<Exchange>) -> Result<Arc<Sns>, StoreError> {
+        Ok(Arc::new(Sns { store, exchange }))
+    }
+}
+
+#[async_trait]
+impl Service for Sns {
+    fn scope(&self) -> &'static str {
+        "sns"
+    }
+
+    fn protocol(&self, _headers: &HeaderMap) -> Protocol {
+        Protocol::Query
+    }
+
+    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
+        Ok(Vec::new())
+    }
+
+    async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
+        let _ = (&self.store, &self.exchange);
+        Err(json::unknown_operation("Sns", json::operation(&call)?))
+    }
+}
