@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source { principal: "s3.amazonaws.com", arn: "arn:aws:s3:::raw".into(), account: "000000000000".into() }
+        Source { principal: "s3.amazonaws.com".into(), arn: "arn:aws:s3:::raw".into(), account: "000000000000".into() }
     }
 
     #[test]

@@ -90,7 +90,7 @@ async fn an_event_queued_in_a_transaction_shares_its_fate_and_needs_permission()
     });
     assert!(aborted.is_err());
     f.lambda.store.write(|tx| f.lambda.enqueue(tx, event("tries"))).unwrap();
-    f.lambda.wake();
+    AsyncInvoker::wake(&*f.lambda);
     until(|| queued(&f) == 0 && file.exists()).await;
     assert!(!f.path("lost").exists());
 }
