@@ -54,6 +54,9 @@ impl Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CatalogMode {
+    /// A Glue crawler makes a table of the raw files; a conversion begins when a crawl has seen its object. The
+    /// processed table is the executor's all the same.
+    Crawler,
     /// The executor creates and updates the processed table itself.
     Direct,
 }
