@@ -285,6 +285,7 @@ fn deploy(
         function: function.name(),
         retries_max: EVENT_RETRIES.into(),
         event_age_max_seconds: EVENT_AGE_MAX_SECONDS.into(),
+        on_failure: None,
     };
     program.declare(name, invocation);
     Deployed { function, policy }
