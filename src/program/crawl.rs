@@ -82,10 +82,11 @@ fn crawler(dataset: &Dataset, buckets: &Buckets, catalog: &Catalog, role: Input<
         delete_behavior: "LOG".into(),
         recrawl: "CRAWL_EVERYTHING".into(),
         // One table a dataset, whatever the files look like.
-        configuration: json!({
+        configuration: Some(json!({
             "Version": 1.0,
             "Grouping": { "TableGroupingPolicy": "CombineCompatibleSchemas" },
-        }),
+        })),
+        classifiers: Vec::new(),
     }
 }
 

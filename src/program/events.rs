@@ -5,14 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    Inputs,
-    crawl::Crawlers,
-    dataset,
-    function::Deployed,
-    policy,
-    storage::Buckets,
-};
+use super::{Inputs, crawl::Crawlers, dataset, function::Deployed, policy, storage::Buckets};
 use crate::resource::{
     Handle, Program,
     aws::{
@@ -66,7 +59,7 @@ pub(super) fn dead_letters(program: &mut Program, inputs: &Inputs) -> Handle<Que
         &rules(inputs),
     );
     let document = policy::policy([rules]);
-    program.declare("dead-letters", QueuePolicy { queue: queue.output("url"), document });
+    program.declare("dead-letters", QueuePolicy { queue: queue.url(), document });
     queue
 }
 

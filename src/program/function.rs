@@ -108,7 +108,11 @@ impl Ground<'_> {
         let mut rights = vec![
             // Without it S3 answers 403 for a key that is not there. It cannot be narrowed to a prefix: what S3 asks
             // then is whether the whole bucket may be listed.
-            policy::allow("Missing", &["s3:ListBucket"], [&buckets.raw, &buckets.processed].map(|b| b.arn().to_value())),
+            policy::allow(
+                "Missing",
+                &["s3:ListBucket"],
+                [&buckets.raw, &buckets.processed].map(|b| b.arn().to_value()),
+            ),
             policy::allow(
                 "Write",
                 &["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
@@ -203,8 +207,8 @@ impl Ground<'_> {
         let name = face.name;
         let log = program.declare(name, LogGroup { retention_days: LOG_RETENTION_DAYS.into() });
         let description = format!("Lake {}, stack {}: {}", inputs.lake, inputs.stack, face.description);
-        let role =
-            program.declare(name, Role { trust: policy::trust("lambda.amazonaws.com"), description: description.into() });
+        let role = program
+            .declare(name, Role { trust: policy::trust("lambda.amazonaws.com"), description: description.into() });
         let manifests = policy::inside(&buckets.artifacts.arn(), &format!("/{MANIFEST_PREFIX}*"));
         let common = [
             policy::allow("Log", &["logs:CreateLogStream", "logs:PutLogEvents"], [policy::inside(&log.arn(), ":*")]),
@@ -258,7 +262,7 @@ impl Ground<'_> {
             [
                 ("LAKE_CRAWLERS", format!("{MANIFEST_PREFIX}{CRAWLERS_KEY}").into()),
                 // Other crawlers, another environment: functions that are warm begin anew and read the names again.
-                ("LAKE_CRAWLERS_VERSION", crawlers.names.output("version")),
+                ("LAKE_CRAWLERS_VERSION", crawlers.names.etag()),
             ]
         });
         let all = common.into_iter().chain(crawlers).chain(own);

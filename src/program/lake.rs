@@ -34,7 +34,7 @@ pub(super) fn declare(program: &mut Program, inputs: &Inputs) {
     program.output("processed_bucket", buckets.processed.name());
     program.output("database", catalog.database.name());
     program.output("alerts_topic", alerts.arn());
-    program.output("dead_letters_queue", dead_letters.output("url"));
+    program.output("dead_letters_queue", dead_letters.url());
     for (name, deployed) in functions {
         program.output(&format!("{name}_function"), deployed.function.name());
     }

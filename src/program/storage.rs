@@ -59,32 +59,42 @@ pub(super) struct Code {
 
 pub(super) fn buckets(program: &mut Program, inputs: &Inputs) -> Buckets {
     let retain = inputs.on_destroy_retain;
-    let old_versions = |id: &str| LifecycleRule {
-        id: id.to_owned(),
-        prefix: String::new(),
+    let unfinished = LifecycleRule {
+        id: "unfinished-uploads".to_owned(),
         abort_incomplete_upload_days: Some(UNFINISHED_UPLOAD_DAYS),
-        noncurrent_days: Some(OLD_VERSION_DAYS),
-        expire_days: None,
+        ..LifecycleRule::default()
     };
-    // What came in is kept in every version, until somebody decides otherwise.
-    let all_versions = LifecycleRule { noncurrent_days: None, ..old_versions("unfinished-uploads") };
+    let old = LifecycleRule {
+        id: "old-versions".to_owned(),
+        noncurrent_days: Some(OLD_VERSION_DAYS),
+        expire_delete_markers: true,
+        ..LifecycleRule::default()
+    };
+    let both = vec![unfinished.clone(), old];
     Buckets {
-        raw: bucket(program, inputs, "raw", retain, all_versions),
-        processed: bucket(program, inputs, "processed", retain, old_versions("old-versions")),
+        // What came in is kept in every version, until somebody decides otherwise.
+        raw: bucket(program, inputs, "raw", retain, vec![unfinished]),
+        processed: bucket(program, inputs, "processed", retain, both.clone()),
         // It holds nothing that an apply would not put there again.
-        artifacts: bucket(program, inputs, "artifacts", false, old_versions("old-versions")),
+        artifacts: bucket(program, inputs, "artifacts", false, both),
     }
 }
 
 /// A bucket that keeps versions, encrypts, shows nothing to the public and speaks TLS only.
-fn bucket(program: &mut Program, inputs: &Inputs, name: &str, retain: bool, rule: LifecycleRule) -> Handle<Bucket> {
+fn bucket(
+    program: &mut Program,
+    inputs: &Inputs,
+    name: &str,
+    retain: bool,
+    rules: Vec<LifecycleRule>,
+) -> Handle<Bucket> {
     let bucket = program.declare(name, Bucket {});
     let versioning = BucketVersioning { bucket: bucket.name(), status: "Enabled".into() };
     let versioning = program.declare(name, versioning);
     let encryption = BucketEncryption { bucket: bucket.name(), algorithm: "AES256".into() };
     let encryption = program.declare(name, encryption);
     let block = program.declare(name, BucketPublicAccessBlock { bucket: bucket.name(), block: true.into() });
-    let lifecycle = program.declare(name, BucketLifecycle { bucket: bucket.name(), rules: vec![rule] });
+    let lifecycle = program.declare(name, BucketLifecycle { bucket: bucket.name(), rules });
     let policy = inputs.secure_transport.then(|| {
         let policy = BucketPolicy { bucket: bucket.name(), document: policy::tls_only(&bucket.arn()) };
         let policy = program.declare(name, policy);

@@ -68,10 +68,7 @@ pub(super) fn declare(
     let pending = Alarm {
         namespace: NAMESPACE.into(),
         metric: "OldestPendingSeconds".into(),
-        dimensions: dimensions([
-            ("lake", inputs.lake.as_str().into()),
-            ("stack", inputs.stack.as_str().into()),
-        ]),
+        dimensions: dimensions([("lake", inputs.lake.as_str().into()), ("stack", inputs.stack.as_str().into())]),
         period_seconds: 300.into(),
         threshold: PENDING_AGE_MAX_SECONDS.into(),
         description: "An object waits for more than an hour; `lake status` shows where".into(),
@@ -95,7 +92,8 @@ fn dashboard(inputs: &Inputs, functions: &Functions<'_>, dead: &Handle<Queue>) -
     };
     let of_lake = |metric: &str| json!([NAMESPACE, metric, "lake", lake, "stack", stack]);
     let by_function = |metric: &str| -> Vec<Value> {
-        let line = |deployed: &Deployed| json!(["AWS/Lambda", metric, "FunctionName", deployed.function.name().to_value()]);
+        let line =
+            |deployed: &Deployed| json!(["AWS/Lambda", metric, "FunctionName", deployed.function.name().to_value()]);
         functions.iter().map(|(_, deployed)| line(deployed)).collect()
     };
     let dead = json!(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", dead.name().to_value()]);

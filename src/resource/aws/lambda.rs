@@ -79,6 +79,9 @@ pub struct EventInvokeConfig {
     pub retries_max: Input<u32>,
     /// Seconds that an event may wait, 60 to 21,600.
     pub event_age_max_seconds: Input<u32>,
+    /// ARN of the queue, topic or function that gets the events which failed for good.
+    #[serde(default)]
+    pub on_failure: Option<Input<String>>,
 }
 
 impl Resource for EventInvokeConfig {
