@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod error;
 pub mod events;
+pub mod faults;
 pub mod gateway;
 pub mod glue;
 pub mod iam;

@@ -23,6 +23,7 @@ use super::{
     credentials::{self, AccessKey},
     delivery::{AsyncInvoker, Exchange},
     events::Events,
+    faults::{Admin, Faults},
     gateway::Gateway,
     glue::Glue,
     iam::Iam,
@@ -107,11 +108,14 @@ pub struct Services {
     pub invoker: Arc<dyn AsyncInvoker>,
     /// What has to be stopped with the server.
     pub background: Vec<Arc<dyn Background>>,
+    /// What is to go wrong.
+    pub faults: Arc<Faults>,
 }
 
 /// The one place where services are registered. `endpoint` is the cloud's own URL, which functions are given.
 async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
-    let exchange = Exchange::new();
+    let faults = Faults::open(&store)?;
+    let exchange = Exchange::with_faults(Arc::clone(&faults));
     let (meter, data) = Meter::channel();
     let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
     let neighbours = Neighbours {
@@ -121,6 +125,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         sink: LogSink::start(Arc::clone(&store)),
         exchange: Arc::clone(&exchange),
         meter,
+        victims: Arc::clone(faults.victims()),
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
     let logs = Logs::new(Arc::clone(&store));
@@ -129,8 +134,10 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
+    let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
+    let late = Late::start(Arc::clone(&store), &exchange);
     let services: Vec<Arc<dyn Service>> = vec![
+        Arc::new(Admin::new(Arc::clone(&store), Arc::clone(&faults))),
         events,
         sns,
         sqs,
@@ -141,8 +148,8 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _];
-    Ok(Services { services, invoker: lambda, background })
+    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, Arc::new(late) as _];
+    Ok(Services { services, invoker: lambda, background, faults })
 }
 
 #[async_trait]
@@ -165,6 +172,24 @@ impl Retention {
 
 #[async_trait]
 impl Background for Retention {
+    async fn stop(&self) {
+        self.0.cancel();
+    }
+}
+
+/// Messages that faults delay are delivered while the server runs.
+struct Late(CancellationToken, #[expect(dead_code, reason = "held, not read")] DropGuard);
+
+impl Late {
+    fn start(store: Arc<Store>, exchange: &Arc<Exchange>) -> Self {
+        let stop = CancellationToken::new();
+        tokio::spawn(Arc::clone(exchange.delayed()).run(store, Arc::clone(exchange), stop.clone()));
+        Late(stop.clone(), stop.drop_guard())
+    }
+}
+
+#[async_trait]
+impl Background for Late {
     async fn stop(&self) {
         self.0.cancel();
     }
@@ -204,10 +229,10 @@ impl Server {
         let root = credentials::root(&store).map_err(failed)?;
         let objects = S3Objects::open(Arc::clone(&store)).map_err(failed)?;
         let services = services(Arc::clone(&store), objects.clone(), format!("http://{address}"));
-        let Services { services, invoker, background } = services.await.map_err(failed)?;
+        let Services { services, invoker, background, faults } = services.await.map_err(failed)?;
         let s3 = S3Front::new(Arc::clone(&store), objects, invoker);
         let sweeper = s3.sweeper();
-        let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services));
+        let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services, faults));
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(serve(listener, gateway, sweeper, stop.clone(), abort.clone()));
         tracing::info!(%address, folder = %folder.display(), "the embedded cloud is up");
@@ -310,7 +335,7 @@ async fn serve_connection(stream: TcpStream, gateway: Arc<Gateway>, stop: Cancel
     }
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, std::convert::Infallible>(gateway.handle(request).await) }
+        async move { gateway.handle(request).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -12,7 +12,7 @@ use super::{
     storage::{Buckets, Catalog, Code},
 };
 use crate::{
-    dataset::Dataset,
+    dataset::{CatalogMode, Dataset},
     resource::{
         Handle, Input, Program,
         aws::{
@@ -81,10 +81,10 @@ impl Ground<'_> {
     /// The function that S3 tells of objects.
     pub fn intake(&self, program: &mut Program, convert: &Deployed) -> Deployed {
         let markers = self.ledger("pending/*");
-        let mut rights = vec![
-            policy::allow("Write", &["s3:PutObject"], [markers.clone()]),
-            policy::allow("Invoke", &["lambda:InvokeFunction"], [convert.function.arn().to_value()]),
-        ];
+        let mut rights = vec![policy::allow("Write", &["s3:PutObject"], [markers.clone()])];
+        if self.inputs.datasets.iter().any(|dataset| dataset.catalog == CatalogMode::Direct) {
+            rights.push(policy::allow("Invoke", &["lambda:InvokeFunction"], [convert.function.arn().to_value()]));
+        }
         if self.crawlers.is_some() {
             // What a marker says of the crawl is written over the version that was read.
             rights.push(policy::allow("Read", &["s3:GetObject"], [markers]));
@@ -123,12 +123,7 @@ impl Ground<'_> {
                 &["glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
                 catalog_arns.into_iter().chain(tables),
             ),
-            policy::allow_if(
-                "Tell",
-                &["events:PutEvents"],
-                [inputs.arn("events", "event-bus/default").into()],
-                ("StringEquals", "events:source", &super::events::source(inputs)),
-            ),
+            self.tell(),
         ];
         // A statement without a resource is no statement.
         if !inputs.datasets.is_empty() {
@@ -160,7 +155,8 @@ impl Ground<'_> {
         let mut rights = vec![
             policy::allow("List", &["s3:ListBucket"], [raw, processed].map(|bucket| bucket.arn().to_value())),
             policy::allow("Read", &["s3:GetObject"], ["pending/*", "commits/*", "parked/*"].map(|it| self.ledger(it))),
-            policy::allow("Write", &["s3:PutObject"], [self.ledger("pending/*")]),
+            policy::allow("Write", &["s3:PutObject"], ["pending/*", "parked/*"].map(|it| self.ledger(it))),
+            self.tell(),
             policy::allow("Invoke", &["lambda:InvokeFunction"], [convert.function.arn().to_value()]),
         ];
         rights.extend(self.crawl_rights());
@@ -172,6 +168,16 @@ impl Ground<'_> {
             environment: vec![("LAKE_CONVERT_FUNCTION", convert.function.name())],
         };
         self.deploy(program, face)
+    }
+
+    /// What it takes to put the lake's own events onto the bus, and no others.
+    fn tell(&self) -> Value {
+        policy::allow_if(
+            "Tell",
+            &["events:PutEvents"],
+            [self.inputs.arn("events", "event-bus/default").into()],
+            ("StringEquals", "events:source", &super::events::source(self.inputs)),
+        )
     }
 
     /// The ledger's objects like `path`.

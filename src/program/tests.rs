@@ -213,6 +213,9 @@ fn sweep_may_read_the_ledger_and_write_markers_and_nothing_else_there() {
         <Bucket processed arn>/_lake/parked/*
     s3:PutObject
         <Bucket processed arn>/_lake/pending/*
+        <Bucket processed arn>/_lake/parked/*
+    events:PutEvents
+        arn:aws:events:eu-west-1:123456789012:event-bus/default
     lambda:InvokeFunction
         <Function convert arn>
     glue:GetCrawler glue:StartCrawler
@@ -314,7 +317,7 @@ fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
             assert!(texts(&resources).iter().all(|resource| !resource.starts_with('*')), "{statement}");
         }
     }
-    assert_eq!(statements, 29);
+    assert_eq!(statements, 30);
 }
 
 #[test]

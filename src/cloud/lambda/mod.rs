@@ -39,6 +39,7 @@ use super::{
     authorise::{Need, may_deliver},
     delivery::{AsyncInvocation, AsyncInvoker, Destination, Exchange, Message, Sender, Source},
     error::ApiError,
+    faults::Victims,
     logs::LogSink,
     meter::Meter,
     service::{Call, Protocol, Service},
@@ -79,6 +80,8 @@ pub struct Neighbours {
     pub exchange: Arc<Exchange>,
     /// Takes the functions' metrics.
     pub meter: Meter,
+    /// Where faults find the functions' processes.
+    pub victims: Arc<Victims>,
 }
 
 impl Lambda {
@@ -100,6 +103,7 @@ impl Lambda {
             sink: neighbours.sink,
             exchange: neighbours.exchange,
             meter: neighbours.meter,
+            victims: neighbours.victims,
             records,
             stop: CancellationToken::new(),
         };
