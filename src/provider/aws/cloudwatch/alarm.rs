@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::{
     Client,
-    types::{ComparisonOperator, Dimension, MetricAlarm, Statistic},
+    types::{ComparisonOperator, Dimension, MetricAlarm, StandardUnit, Statistic},
 };
 use serde_json::{Value, json};
 
@@ -138,7 +138,7 @@ fn observed(found: &MetricAlarm, target: Target<'_>) -> Fields {
         "ok_actions": in_order_of(input(target, "ok_actions"), found.ok_actions().to_vec()),
         "actions_enabled": found.actions_enabled().filter(|enabled| !enabled),
         "insufficient_data_actions": (!silent.is_empty()).then_some(silent),
-        "unit": found.unit().map(|unit| unit.as_str()),
+        "unit": found.unit().map(StandardUnit::as_str),
     }))
 }
 

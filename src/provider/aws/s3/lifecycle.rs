@@ -5,7 +5,7 @@ use aws_sdk_s3::{
     Client,
     types::{
         AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration,
-        LifecycleRule as Entry, LifecycleRuleFilter, NoncurrentVersionExpiration,
+        LifecycleRule as Entry, LifecycleRuleAndOperator, LifecycleRuleFilter, NoncurrentVersionExpiration,
     },
 };
 use serde_json::{Value, json};
@@ -108,13 +108,16 @@ fn entry(declared: &LifecycleRule) -> Result<Entry, aws_smithy_types::error::ope
 /// A rule in the declared shape. What lake never declares is named besides, so that it shows as drift.
 fn observed(entry: &Entry) -> Value {
     let days = |days: Option<i32>| days.and_then(|days| u32::try_from(days).ok());
-    let abort = entry.abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation());
+    let abort =
+        entry.abort_incomplete_multipart_upload().and_then(AbortIncompleteMultipartUpload::days_after_initiation);
     let expiration = entry.expiration();
     let told = LifecycleRule {
         id: entry.id().unwrap_or_default().to_owned(),
         prefix: prefix(entry).to_owned(),
         abort_incomplete_upload_days: days(abort),
-        noncurrent_days: days(entry.noncurrent_version_expiration().and_then(|versions| versions.noncurrent_days())),
+        noncurrent_days: days(
+            entry.noncurrent_version_expiration().and_then(NoncurrentVersionExpiration::noncurrent_days),
+        ),
         expire_days: days(expiration.and_then(LifecycleExpiration::days)),
         expire_delete_markers: expiration.is_some_and(|e| e.expired_object_delete_marker() == Some(true)),
     };
@@ -130,7 +133,7 @@ fn observed(entry: &Entry) -> Value {
 #[expect(deprecated, reason = "rules that were written long ago are told in the shape of their time")]
 fn prefix(entry: &Entry) -> &str {
     let filter = entry.filter();
-    let filtered = filter.and_then(|filter| filter.prefix().or(filter.and()?.prefix()));
+    let filtered = filter.and_then(|filter| filter.prefix().or_else(|| filter.and()?.prefix()));
     filtered.or(entry.prefix()).unwrap_or_default()
 }
 
@@ -139,8 +142,9 @@ fn others(entry: &Entry) -> Vec<&'static str> {
     let narrowed = filter.is_some_and(|filter| {
         let and = filter.and();
         let tags = filter.tag().is_some() || and.is_some_and(|and| !and.tags().is_empty());
-        let above = filter.object_size_greater_than().or(and.and_then(|and| and.object_size_greater_than()));
-        let below = filter.object_size_less_than().or(and.and_then(|and| and.object_size_less_than()));
+        let above =
+            filter.object_size_greater_than().or(and.and_then(LifecycleRuleAndOperator::object_size_greater_than));
+        let below = filter.object_size_less_than().or(and.and_then(LifecycleRuleAndOperator::object_size_less_than));
         tags || above.is_some() || below.is_some()
     });
     let keeps =

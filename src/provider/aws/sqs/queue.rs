@@ -3,12 +3,13 @@
 use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
-use aws_sdk_sqs::{Client, types::QueueAttributeName as Attribute};
+use aws_sdk_sqs::{Client, operation::create_queue::CreateQueueError, types::QueueAttributeName as Attribute};
 use serde_json::json;
 
+use super::{url, url_soon};
 use crate::{
     provider::{
-        ErrorKind, Kind, Observed, ProviderError, Tags, Target,
+        Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
             error::{OrNone, failed, incomplete, parent_not_yet, taken_up},
@@ -36,11 +37,6 @@ impl QueueKind {
         QueueKind { sqs: clients.sqs.clone(), name_taken_pause: NAME_TAKEN_PAUSE }
     }
 
-    async fn url(&self, name: &str) -> Result<Option<String>, ProviderError> {
-        let call = self.sqs.get_queue_url().queue_name(name).send().await;
-        Ok(call.map_err(failed("sqs:GetQueueUrl")).or_none()?.and_then(|answer| answer.queue_url))
-    }
-
     async fn attributes(&self, url: &str) -> Result<Attributes, ProviderError> {
         let call = self.sqs.get_queue_attributes().queue_url(url).attribute_names(Attribute::All);
         let answer = call.send().await.map_err(failed("sqs:GetQueueAttributes"))?;
@@ -62,7 +58,7 @@ impl QueueKind {
         let answer = match call.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                let deleted = error.as_service_error().is_some_and(|error| error.is_queue_deleted_recently());
+                let deleted = error.as_service_error().is_some_and(CreateQueueError::is_queue_deleted_recently);
                 if deleted {
                     tokio::time::sleep(self.name_taken_pause).await;
                 }
@@ -81,7 +77,7 @@ impl Kind for QueueKind {
     }
 
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
-        let Some(url) = self.url(target.identity).await? else { return Ok(None) };
+        let Some(url) = url(&self.sqs, target.identity).await? else { return Ok(None) };
         // A queue that is being deleted keeps its URL for a while.
         let Some(attributes) = self.attributes(&url).await.or_none()? else { return Ok(None) };
         let call = self.sqs.list_queue_tags().queue_url(&url).send().await;
@@ -103,9 +99,7 @@ impl Kind for QueueKind {
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
         let name = target.identity;
-        let url = self.url(name).await?.ok_or_else(|| {
-            ProviderError::new(ErrorKind::NotYet, "sqs:GetQueueUrl", format!("queue {name} is not visible yet"))
-        })?;
+        let url = url_soon(&self.sqs, name).await?;
         let call = self.sqs.set_queue_attributes().queue_url(&url).set_attributes(Some(settings(target)?));
         call.send().await.map_err(failed("sqs:SetQueueAttributes"))?;
         let call = self.sqs.tag_queue().queue_url(&url).set_tags(Some(tags.clone().into_iter().collect()));
@@ -114,7 +108,7 @@ impl Kind for QueueKind {
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
-        let Some(url) = self.url(target.identity).await? else { return Ok(()) };
+        let Some(url) = url(&self.sqs, target.identity).await? else { return Ok(()) };
         let call = self.sqs.delete_queue().queue_url(url);
         call.send().await.map_err(failed("sqs:DeleteQueue")).or_none().map(drop)
     }
@@ -138,7 +132,10 @@ fn outputs(name: &str, url: &str, attributes: &Attributes) -> Result<Fields, Pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::aws::replay::{Answer, Replay, answer, json_error, target};
+    use crate::provider::{
+        ErrorKind,
+        aws::replay::{Answer, Replay, answer, json_error, target},
+    };
 
     const URL: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/q";
 

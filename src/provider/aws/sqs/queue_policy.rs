@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::{Client, types::QueueAttributeName as Attribute};
 use serde_json::json;
 
+use super::{url, url_soon};
 use crate::{
     provider::{
         Kind, Observed, ProviderError, Tags, Target,
@@ -25,8 +26,8 @@ impl QueuePolicyKind {
         QueuePolicyKind { sqs: clients.sqs.clone() }
     }
 
-    async fn put(&self, queue: &str, policy: String) -> Result<(), ProviderError> {
-        let call = self.sqs.set_queue_attributes().queue_url(queue).attributes(Attribute::Policy, policy);
+    async fn put(&self, url: &str, policy: String) -> Result<(), ProviderError> {
+        let call = self.sqs.set_queue_attributes().queue_url(url).attributes(Attribute::Policy, policy);
         call.send().await.map_err(failed("sqs:SetQueueAttributes")).map(drop)
     }
 }
@@ -38,7 +39,8 @@ impl Kind for QueuePolicyKind {
     }
 
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
-        let call = self.sqs.get_queue_attributes().queue_url(target.identity).attribute_names(Attribute::Policy);
+        let Some(url) = url(&self.sqs, target.identity).await? else { return Ok(None) };
+        let call = self.sqs.get_queue_attributes().queue_url(url).attribute_names(Attribute::Policy);
         let answer = call.send().await.map_err(failed("sqs:GetQueueAttributes")).or_none()?;
         let policy = answer.and_then(|answer| answer.attributes?.remove(&Attribute::Policy));
         let Some(policy) = policy.filter(|policy| !policy.is_empty()) else { return Ok(None) };
@@ -49,7 +51,8 @@ impl Kind for QueuePolicyKind {
 
     async fn create(&self, target: Target<'_>, _tags: &Tags) -> Result<Fields, ProviderError> {
         let inputs: QueuePolicy = inputs(target)?;
-        self.put(inputs.queue.known(), inputs.document.to_string()).await.map_err(parent_not_yet)?;
+        let url = url_soon(&self.sqs, inputs.queue.known()).await?;
+        self.put(&url, inputs.document.to_string()).await.map_err(parent_not_yet)?;
         Ok(Fields::new())
     }
 
@@ -59,7 +62,8 @@ impl Kind for QueuePolicyKind {
 
     /// An empty policy is none.
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
-        self.put(target.identity, String::new()).await.or_none().map(drop)
+        let Some(url) = url(&self.sqs, target.identity).await? else { return Ok(()) };
+        self.put(&url, String::new()).await.or_none().map(drop)
     }
 }
 
@@ -68,7 +72,7 @@ mod tests {
     use super::*;
     use crate::provider::{
         ErrorKind,
-        aws::replay::{Replay, answer, json_error, target},
+        aws::replay::{Answer, Replay, answer, json_error, target},
     };
 
     const URL: &str = "http://127.0.0.1:1/123456789012/q";
@@ -76,7 +80,15 @@ mod tests {
     fn declared() -> Fields {
         let statement = json!({ "Effect": "Allow", "Principal": { "Service": "events.amazonaws.com" },
             "Action": ["sqs:SendMessage"], "Resource": "arn:aws:sqs:eu-west-1:123456789012:q" });
-        fields(json!({ "queue": URL, "document": { "Version": "2012-10-17", "Statement": [statement] } }))
+        fields(json!({ "queue": "q", "document": { "Version": "2012-10-17", "Statement": [statement] } }))
+    }
+
+    fn url() -> Answer {
+        answer(200, json!({ "QueueUrl": URL }).to_string())
+    }
+
+    fn gone() -> Answer {
+        json_error(400, "QueueDoesNotExist", "The specified queue does not exist.")
     }
 
     #[tokio::test]
@@ -84,29 +96,35 @@ mod tests {
         let policy = json!({ "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": "sqs:SendMessage",
             "Principal": { "Service": ["events.amazonaws.com"] }, "Resource": "arn:aws:sqs:eu-west-1:123456789012:q" } });
         let replay = Replay::new([
+            url(),
             answer(200, json!({ "Attributes": { "Policy": policy.to_string() } }).to_string()),
+            url(),
             answer(200, "{}"),
-            json_error(400, "QueueDoesNotExist", "gone"),
+            gone(),
         ]);
         let kind = QueuePolicyKind::new(&replay.clients());
-        assert_eq!(kind.observe(target(URL, &declared())).await.unwrap().unwrap().inputs, declared());
-        assert_eq!(kind.observe(target(URL, &declared())).await.unwrap(), None);
-        assert_eq!(kind.observe(target(URL, &declared())).await.unwrap(), None);
+        assert_eq!(kind.observe(target("q", &declared())).await.unwrap().unwrap().inputs, declared());
+        assert_eq!(kind.observe(target("q", &declared())).await.unwrap(), None);
+        assert_eq!(kind.observe(target("q", &declared())).await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn a_policy_is_put_on_its_queue_as_soon_as_that_is_visible_and_taken_off_again() {
-        let gone = || json_error(400, "QueueDoesNotExist", "gone");
-        let replay = Replay::new([gone(), answer(200, "{}"), answer(200, "{}"), gone()]);
+        let done = || answer(200, "{}");
+        let replay = Replay::new([gone(), url(), gone(), url(), done(), url(), done(), url(), gone(), gone()]);
         let kind = QueuePolicyKind::new(&replay.clients());
         let declared = declared();
-        let target = target(URL, &declared);
-        assert_eq!(kind.create(target, &Tags::new()).await.unwrap_err().kind, ErrorKind::NotYet);
+        let target = target("q", &declared);
+        for _ in 0..2 {
+            assert_eq!(kind.create(target, &Tags::new()).await.unwrap_err().kind, ErrorKind::NotYet);
+        }
         kind.create(target, &Tags::new()).await.unwrap();
-        kind.delete(target).await.unwrap();
-        kind.delete(target).await.unwrap();
+        for _ in 0..3 {
+            kind.delete(target).await.unwrap();
+        }
         let asked = replay.asked();
-        assert!(asked[1].contains("events.amazonaws.com"), "{}", asked[1]);
-        assert!(asked[2].contains(r#""Policy":"""#), "{}", asked[2]);
+        assert!(asked[4].contains("events.amazonaws.com") && asked[4].contains(URL), "{}", asked[4]);
+        assert!(asked[6].contains(r#""Policy":"""#), "{}", asked[6]);
+        replay.assert_used_up();
     }
 }
