@@ -37,7 +37,7 @@ impl Handle<Queue> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueuePolicy {
-    /// URL of the queue.
+    /// Name of the queue. (Its URL names a host too, which an endpoint of one's own may change.)
     pub queue: Input<String>,
     /// The policy; references may stand anywhere in it.
     pub document: Value,
