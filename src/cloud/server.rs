@@ -124,21 +124,22 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         objects: Arc::new(objects),
         sink: LogSink::start(Arc::clone(&store)),
         exchange: Arc::clone(&exchange),
-        meter,
+        meter: meter.clone(),
         victims: Arc::clone(faults.victims()),
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
     let logs = Logs::new(Arc::clone(&store));
     let retention = Retention::start(Arc::clone(&logs));
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));
-    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
+    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter)?;
+    exchange.enter("events", &(Arc::clone(&events) as _));
     let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
     let late = Late::start(Arc::clone(&store), &exchange);
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(Admin::new(Arc::clone(&store), Arc::clone(&faults))),
-        events,
+        Arc::clone(&events) as _,
         sns,
         sqs,
         cloudwatch,
@@ -148,7 +149,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, Arc::new(late) as _];
+    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, Arc::new(late) as _, events as _];
     Ok(Services { services, invoker: lambda, background, faults })
 }
 
@@ -156,6 +157,13 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
 impl Background for Lambda {
     async fn stop(&self) {
         Lambda::stop(self).await;
+    }
+}
+
+#[async_trait]
+impl Background for Events {
+    async fn stop(&self) {
+        Events::stop(self).await;
     }
 }
 
