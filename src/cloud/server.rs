@@ -113,6 +113,8 @@ pub struct Services {
 async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
     let exchange = Exchange::new();
     let (meter, data) = Meter::channel();
+    let sqs = Sqs::start(Arc::clone(&store), endpoint.clone(), meter.clone())?;
+    exchange.enter("sqs", &(Arc::clone(&sqs) as _));
     let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
     let neighbours = Neighbours {
         credentials: Arc::clone(&neighbourhood) as _,
@@ -128,12 +130,11 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
     let services: Vec<Arc<dyn Service>> = vec![
         events,
         sns,
-        sqs,
+        Arc::clone(&sqs) as _,
         cloudwatch,
         Arc::new(Iam::new(Arc::clone(&store))),
         Arc::new(Sts::new(Arc::clone(&store))),
@@ -141,7 +142,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _];
+    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, sqs as _];
     Ok(Services { services, invoker: lambda, background })
 }
 
@@ -149,6 +150,13 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
 impl Background for Lambda {
     async fn stop(&self) {
         Lambda::stop(self).await;
+    }
+}
+
+#[async_trait]
+impl Background for Sqs {
+    async fn stop(&self) {
+        Sqs::stop(self);
     }
 }
 

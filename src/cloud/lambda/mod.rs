@@ -54,7 +54,7 @@ use queue::Queue;
 pub use options::{
     AWS_RETRY_DELAYS, CONCURRENCY_MIN, CONCURRENCY_PER_CORE, CREDENTIALS_TTL, IDLE_TIMEOUT, Options, RETRY_DELAYS,
 };
-pub use seams::{CredentialIssuer, ObjectReader, Roles, TemporaryCredentials};
+pub use seams::{CredentialIssuer, ObjectReader, Queues, Roles, TemporaryCredentials};
 
 /// The service.
 pub struct Lambda {
