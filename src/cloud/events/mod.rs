@@ -1,5 +1,7 @@
 //! EventBridge: buses, rules and their targets.
 
+pub mod pattern;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
