@@ -32,7 +32,7 @@ use super::{
     neighbours::Neighbourhood,
     s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
-    sns::Sns,
+    sns::{self, Sns},
     sqs::Sqs,
     store::{Store, StoreError},
     sts::Sts,
@@ -122,18 +122,20 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         objects: Arc::new(objects),
         sink: LogSink::start(Arc::clone(&store)),
         exchange: Arc::clone(&exchange),
-        meter,
+        meter: meter.clone(),
     };
-    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
+    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint.clone()), neighbours).await?;
     let logs = Logs::new(Arc::clone(&store));
     let retention = Retention::start(Arc::clone(&logs));
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
+    let mail = sns::Options { endpoint: endpoint.clone(), smtp: None };
+    let sns = Sns::start(Arc::clone(&store), mail, Arc::clone(&exchange), meter.clone())?;
+    exchange.enter("sns", &(Arc::clone(&sns) as _));
     let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
     let services: Vec<Arc<dyn Service>> = vec![
         events,
-        sns,
+        Arc::clone(&sns) as _,
         Arc::clone(&sqs) as _,
         cloudwatch,
         Arc::new(Iam::new(Arc::clone(&store))),
@@ -142,7 +144,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, sqs as _];
+    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, sqs as _, sns as _];
     Ok(Services { services, invoker: lambda, background })
 }
 
@@ -157,6 +159,13 @@ impl Background for Lambda {
 impl Background for Sqs {
     async fn stop(&self) {
         Sqs::stop(self);
+    }
+}
+
+#[async_trait]
+impl Background for Sns {
+    async fn stop(&self) {
+        Sns::stop(self);
     }
 }
 

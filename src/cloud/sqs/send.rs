@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_the_documented_algorithm() {
-        assert_eq!(md5_of("This is my message text."), "fafb00f5732ab283681e124bf8747ed1");
+        assert_eq!(md5_of("This is a test message"), "fafb00f5732ab283681e124bf8747ed1");
         assert_eq!(md5_of_attributes(&BTreeMap::new()), None);
         // Computed by hand: length and bytes of name and type, the kind, length and bytes of the value.
         let attribute = Attribute { data_type: "String".into(), value: "v".into() };
