@@ -33,7 +33,7 @@ use super::{
     neighbours::Neighbourhood,
     s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
-    sns::Sns,
+    sns::{self, Sns},
     sqs::Sqs,
     store::{Store, StoreError},
     sts::Sts,
@@ -117,6 +117,8 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
     let faults = Faults::open(&store)?;
     let exchange = Exchange::with_faults(Arc::clone(&faults));
     let (meter, data) = Meter::channel();
+    let sqs = Sqs::start(Arc::clone(&store), endpoint.clone(), meter.clone())?;
+    exchange.enter("sqs", &(Arc::clone(&sqs) as _));
     let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
     let neighbours = Neighbours {
         credentials: Arc::clone(&neighbourhood) as _,
@@ -127,21 +129,22 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         meter: meter.clone(),
         victims: Arc::clone(faults.victims()),
     };
-    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
+    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint.clone()), neighbours).await?;
     let logs = Logs::new(Arc::clone(&store));
     let retention = Retention::start(Arc::clone(&logs));
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));
-    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter)?;
+    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter.clone())?;
     exchange.enter("events", &(Arc::clone(&events) as _));
-    let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
+    let mail = sns::Options { endpoint: endpoint.clone(), smtp: None };
+    let sns = Sns::start(Arc::clone(&store), mail, Arc::clone(&exchange), meter.clone())?;
+    exchange.enter("sns", &(Arc::clone(&sns) as _));
     let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
     let late = Late::start(Arc::clone(&store), &exchange);
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(Admin::new(Arc::clone(&store), Arc::clone(&faults))),
         Arc::clone(&events) as _,
-        sns,
-        sqs,
+        Arc::clone(&sns) as _,
+        Arc::clone(&sqs) as _,
         cloudwatch,
         Arc::new(Iam::new(Arc::clone(&store))),
         Arc::new(Sts::new(Arc::clone(&store))),
@@ -149,7 +152,8 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, Arc::new(late) as _, events as _];
+    let background =
+        vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, Arc::new(late) as _, events as _, sqs as _, sns as _];
     Ok(Services { services, invoker: lambda, background, faults })
 }
 
@@ -164,6 +168,20 @@ impl Background for Lambda {
 impl Background for Events {
     async fn stop(&self) {
         Events::stop(self).await;
+    }
+}
+
+#[async_trait]
+impl Background for Sqs {
+    async fn stop(&self) {
+        Sqs::stop(self);
+    }
+}
+
+#[async_trait]
+impl Background for Sns {
+    async fn stop(&self) {
+        Sns::stop(self);
     }
 }
 

@@ -14,7 +14,7 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Request, Response,
+    HeaderMap, HeaderValue, Method, Request, Response,
     header::{EXPECT, HOST},
     request::Parts,
 };
@@ -92,6 +92,7 @@ impl Gateway {
         let sniffed = Dialect::sniff(&parts.headers);
         let signature = match check_host(&parts.headers).and_then(|()| Signature::parse(&parts)) {
             Ok(signature) => signature,
+            Err(Refusal::Unsigned) if is_link(&parts) => return Ok(self.follow(&parts, request_id).await),
             Err(refusal) => return Ok(sniffed.error(&refusal.in_dialect(sniffed), request_id)),
         };
         if signature.service == "s3" {
@@ -107,6 +108,18 @@ impl Gateway {
             Err(error) => (dialect.error(&error, request_id), Fate::Answered),
         };
         if fate == Fate::AnswerLost { Err(AnswerLost) } else { Ok(answered) }
+    }
+
+    /// A link without a signature: answered by the service that knows its token, refused when none does.
+    async fn follow(&self, parts: &Parts, request_id: &str) -> Response<Body> {
+        for service in self.services.values() {
+            match service.follow(&parts.uri, request_id).await {
+                Some(Ok(response)) => return response.map(Body::from),
+                Some(Err(error)) => return Dialect::from(service.protocol(&parts.headers)).error(&error, request_id),
+                None => {}
+            }
+        }
+        Dialect::S3.error(&Refusal::Unsigned.in_dialect(Dialect::S3), request_id)
     }
 
     /// S3 checks the signature itself, while it reads the body: `s3s` knows chunked uploads and presigned URLs.
@@ -176,6 +189,12 @@ impl Gateway {
         }
         Ok(secret)
     }
+}
+
+/// Whether an unsigned request may be a link that somebody follows: a `GET` of the root that names an action.
+fn is_link(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    parts.method == Method::GET && parts.uri.path() == "/" && query.starts_with("Action=")
 }
 
 /// Lets loopback names in only. A page on the internet can make its own name resolve to 127.0.0.1 (DNS

@@ -3,9 +3,9 @@
 //! A `bootstrap` gets what AWS documents: its environment variables, the events over HTTP, a deadline that kills,
 //! credentials of its role, a log stream. What a laptop cannot give is left out: memory is reported, not limited;
 //! `/tmp` is the system's and shared; a warm process is not frozen between events; a child that leaves its process
-//! group outlives it. Versions, aliases, layers, images, VPCs, URLs, event source mappings and destinations are
-//! refused. <https://docs.aws.amazon.com/lambda/latest/api/>
+//! group outlives it. Versions, aliases, layers, images, VPCs and URLs are refused. <https://docs.aws.amazon.com/lambda/latest/api/>
 
+mod destinations;
 mod environment;
 mod event_config;
 mod functions;
@@ -55,7 +55,7 @@ use queue::Queue;
 pub use options::{
     AWS_RETRY_DELAYS, CONCURRENCY_MIN, CONCURRENCY_PER_CORE, CREDENTIALS_TTL, IDLE_TIMEOUT, Options, RETRY_DELAYS,
 };
-pub use seams::{CredentialIssuer, ObjectReader, Roles, TemporaryCredentials};
+pub use seams::{CredentialIssuer, ObjectReader, Queues, Roles, TemporaryCredentials};
 
 /// The service.
 pub struct Lambda {
