@@ -118,12 +118,12 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         credentials: Arc::clone(&neighbourhood) as _,
         roles: neighbourhood,
         objects: Arc::new(objects),
-        sink: LogSink::start(Arc::clone(&store)),
+        sink: LogSink::metering(Arc::clone(&store), meter.clone()),
         exchange: Arc::clone(&exchange),
-        meter,
+        meter: meter.clone(),
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
-    let logs = Logs::new(Arc::clone(&store));
+    let logs = Logs::metering(Arc::clone(&store), meter);
     let retention = Retention::start(Arc::clone(&logs));
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
@@ -134,14 +134,14 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         events,
         sns,
         sqs,
-        cloudwatch,
+        Arc::clone(&cloudwatch) as _,
         Arc::new(Iam::new(Arc::clone(&store))),
         Arc::new(Sts::new(Arc::clone(&store))),
         Arc::new(Glue::new(store)),
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _];
+    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, cloudwatch as _];
     Ok(Services { services, invoker: lambda, background })
 }
 
@@ -149,6 +149,13 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
 impl Background for Lambda {
     async fn stop(&self) {
         Lambda::stop(self).await;
+    }
+}
+
+#[async_trait]
+impl Background for CloudWatch {
+    async fn stop(&self) {
+        CloudWatch::stop(self).await;
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     environment::Invocation,
     event_config::{EVENT_CONFIGS, EventConfig},
+    metrics,
     model::Reference,
     pool::{Permit, Pool},
     rest::invalid,
@@ -108,6 +109,7 @@ impl Queue {
         let key = format!("{:020}", self.sequence.fetch_add(1, Ordering::Relaxed));
         EVENTS.put(tx, &key, &event)?;
         PAYLOADS.put(tx, &key, &payload)?;
+        metrics::received(&self.pool.host.meter, &event.function_arn);
         Ok(event.request_id)
     }
 
@@ -158,16 +160,20 @@ impl Queue {
                 return Some(now_ms() + millis(FAULT_DELAY_MAX));
             }
         };
-        let owned = key.to_owned();
+        let (owned, meter) = (key.to_owned(), self.pool.host.meter.clone());
         let (due, written) = match verdict {
             Verdict::Left => return None,
             Verdict::Done(reason) => {
+                let dropped = reason.is_some();
                 if let Some(reason) = reason {
                     tracing::warn!(event = key, reason, "an asynchronous event has failed for good");
                 }
                 let written = self
                     .store
                     .commit(move |tx| {
+                        if let Some(event) = EVENTS.get(tx, &owned)?.filter(|_| dropped) {
+                            metrics::dropped(&meter, &event.function_arn);
+                        }
                         EVENTS.delete(tx, &owned)?;
                         PAYLOADS.delete(tx, &owned)?;
                         Ok::<_, StoreError>(())
@@ -201,6 +207,9 @@ impl Queue {
         };
         if now_ms() - event.queued > config.max_age_ms() {
             return Ok(Verdict::Done(Some("it is older than the function's maximum event age".into())));
+        }
+        if event.failures + event.faults == 0 {
+            metrics::waited(&self.pool.host.meter, &event.function_arn, now_ms() - event.queued);
         }
         let request_id = event.request_id.clone();
         let invocation = Invocation { request_id, payload: payload.into(), client_context: None };
