@@ -124,13 +124,13 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         credentials: Arc::clone(&neighbourhood) as _,
         roles: neighbourhood,
         objects: Arc::new(objects),
-        sink: LogSink::start(Arc::clone(&store)),
+        sink: LogSink::metering(Arc::clone(&store), meter.clone()),
         exchange: Arc::clone(&exchange),
         meter: meter.clone(),
         victims: Arc::clone(faults.victims()),
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint.clone()), neighbours).await?;
-    let logs = Logs::new(Arc::clone(&store));
+    let logs = Logs::metering(Arc::clone(&store), meter.clone());
     let retention = Retention::start(Arc::clone(&logs));
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter.clone())?;
@@ -145,15 +145,22 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         Arc::clone(&events) as _,
         Arc::clone(&sns) as _,
         Arc::clone(&sqs) as _,
-        cloudwatch,
+        Arc::clone(&cloudwatch) as _,
         Arc::new(Iam::new(Arc::clone(&store))),
         Arc::new(Sts::new(Arc::clone(&store))),
         Arc::new(Glue::new(store)),
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background =
-        vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, Arc::new(late) as _, events as _, sqs as _, sns as _];
+    let background = vec![
+        Arc::clone(&lambda) as _,
+        Arc::new(retention) as _,
+        Arc::new(late) as _,
+        events as _,
+        sqs as _,
+        sns as _,
+        cloudwatch as _,
+    ];
     Ok(Services { services, invoker: lambda, background, faults })
 }
 
@@ -182,6 +189,13 @@ impl Background for Sqs {
 impl Background for Sns {
     async fn stop(&self) {
         Sns::stop(self);
+    }
+}
+
+#[async_trait]
+impl Background for CloudWatch {
+    async fn stop(&self) {
+        CloudWatch::stop(self).await;
     }
 }
 

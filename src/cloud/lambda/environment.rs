@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    metrics,
     model::Function,
     options::Options,
     output::{Log, Output},
@@ -140,6 +141,7 @@ impl Environment {
                 };
                 log.platform(report::end(function, &invocation.request_id, failure.status)).await;
                 log.platform(report::report(function, &ended)).await;
+                metrics::invoked(&host.meter, &function.arn(), ended.duration, true);
                 Ok((Outcome { payload: document, failed: true, tail: log.take_tail() }, None))
             }
         }
@@ -277,6 +279,7 @@ impl Environment {
         };
         self.log.platform(report::end(&function, &request_id, status)).await;
         self.log.platform(report::report(&function, &ended)).await;
+        metrics::invoked(&host.meter, &function.arn(), duration, failed);
         let outcome = Outcome { payload, failed, tail: self.log.take_tail() };
         (outcome, alive.then_some(self))
     }

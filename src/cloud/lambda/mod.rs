@@ -10,6 +10,7 @@ mod environment;
 mod event_config;
 mod functions;
 mod invoke;
+mod metrics;
 mod model;
 mod options;
 mod output;

@@ -20,6 +20,7 @@ use super::{
     destinations::{self, Condition, Ended, Parting},
     environment::{Invocation, Outcome},
     event_config::{EVENT_CONFIGS, EventConfig},
+    metrics,
     model::{Function, Reference},
     pool::{Permit, Pool},
     rest::invalid,
@@ -177,6 +178,7 @@ impl Queue {
         let key = format!("{:020}", self.sequence.fetch_add(1, Ordering::Relaxed));
         EVENTS.put(tx, &key, &event)?;
         PAYLOADS.put(tx, &key, &payload)?;
+        metrics::received(&self.pool.host.meter, &event.function_arn);
         Ok(event.request_id)
     }
 
@@ -227,7 +229,7 @@ impl Queue {
                 return Some(now_ms() + millis(FAULT_DELAY_MAX));
             }
         };
-        let owned = key.to_owned();
+        let (owned, meter) = (key.to_owned(), self.pool.host.meter.clone());
         let (due, written) = match verdict {
             Verdict::Left => return None,
             Verdict::Gone => {
@@ -237,6 +239,7 @@ impl Queue {
             Verdict::Done(done) => {
                 if let Some(reason) = &done.reason {
                     tracing::warn!(event = key, reason, "an asynchronous event has failed for good");
+                    metrics::dropped(&meter, &done.function.arn());
                 }
                 (None, self.end(owned, *done).await)
             }
@@ -287,6 +290,9 @@ impl Queue {
         if now_ms() - one.event.queued > config.max_age_ms() {
             let reason = "it is older than the function's maximum event age";
             return Ok(one.end(Condition::EventAgeExceeded, Some(reason.into()), None));
+        }
+        if one.event.failures + one.event.faults == 0 {
+            metrics::waited(&self.pool.host.meter, &one.event.function_arn, now_ms() - one.event.queued);
         }
         let request_id = one.event.request_id.clone();
         let invocation = Invocation { request_id, payload: payload.clone().into(), client_context: None };
