@@ -33,7 +33,8 @@ macro_rules! client {
 impl Cloud {
     async fn start() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None }).await.unwrap();
+        let options = Options { folder: folder.path().to_owned(), port: None, iam: true };
+        let server = Server::start(options).await.unwrap();
         Cloud { _folder: folder, server }
     }
 
@@ -69,14 +70,14 @@ async fn the_iam_client_reads_roles_policies_tags_and_errors() {
     iam.put_role_policy().role_name("convert").policy_name("read").policy_document(READ).send().await.unwrap();
     iam.update_role().role_name("convert").max_session_duration(7200).send().await.unwrap();
     iam.update_assume_role_policy().role_name("convert").policy_document(TRUST).send().await.unwrap();
-    let managed = "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess";
+    let managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
     iam.attach_role_policy().role_name("convert").policy_arn(managed).send().await.unwrap();
     let names = iam.list_role_policies().role_name("convert").send().await.unwrap();
     assert_eq!(names.policy_names(), ["read"]);
     let policy = iam.get_role_policy().role_name("convert").policy_name("read").send().await.unwrap();
     assert_eq!(percent_encoding::percent_decode_str(policy.policy_document()).decode_utf8().unwrap(), READ);
     let attached = iam.list_attached_role_policies().role_name("convert").send().await.unwrap();
-    assert_eq!(attached.attached_policies()[0].policy_name(), Some("AWSXRayDaemonWriteAccess"));
+    assert_eq!(attached.attached_policies()[0].policy_name(), Some("AmazonS3ReadOnlyAccess"));
     let profiles = iam.list_instance_profiles_for_role().role_name("convert").send().await.unwrap();
     assert!(profiles.instance_profiles().is_empty());
     let roles = iam.list_roles().max_items(1).send().await.unwrap();
