@@ -77,6 +77,8 @@ pub mod bootstrap;
 pub mod convert;
 /// What a run's time costs.
 pub mod cost;
+/// Between a marker and its conversion: the dataset's crawler.
+pub mod crawl;
 /// From an S3 event to markers.
 pub mod intake;
 /// The records that decide.
@@ -140,9 +142,20 @@ pub struct Failure {
     pub permanent: bool,
 }
 
+/// Code of a failure after the decision.
+const UNFINISHED: &str = "unfinished";
+
 impl Failure {
     fn retriable(code: &str, message: impl Into<String>) -> Self {
         Failure { code: code.to_owned(), message: message.into(), permanent: false }
+    }
+
+    /// What is decided could not be carried out to its end.
+    fn unfinished(error: CloudError) -> Self {
+        match error.kind {
+            CloudErrorKind::Damaged => error.into(),
+            CloudErrorKind::Conflict | CloudErrorKind::Retriable => Failure::retriable(UNFINISHED, error.to_string()),
+        }
     }
 
     fn permanent(code: &str, message: impl Into<String>) -> Self {
