@@ -54,10 +54,10 @@ impl Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CatalogMode {
-    /// A Glue crawler makes a table of the raw files; a conversion begins when a crawl has seen its object. The
-    /// processed table is the executor's all the same.
+    /// A Glue crawler reads the raw objects into a table of their own; its success starts the conversion. The
+    /// executor still writes the processed table.
     Crawler,
-    /// The executor creates and updates the processed table itself.
+    /// No crawler: an object is converted as soon as it is noted, and only the processed table is in the catalog.
     Direct,
 }
 
