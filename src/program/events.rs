@@ -59,7 +59,7 @@ pub(super) fn dead_letters(program: &mut Program, inputs: &Inputs) -> Handle<Que
         &rules(inputs),
     );
     let document = policy::policy([rules]);
-    program.declare("dead-letters", QueuePolicy { queue: queue.url(), document });
+    program.declare("dead-letters", QueuePolicy { queue: queue.name(), document });
     queue
 }
 
