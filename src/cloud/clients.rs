@@ -30,12 +30,29 @@ macro_rules! client {
     };
 }
 
+mod access;
+
 impl Cloud {
     async fn start() -> Cloud {
+        Cloud::start_with_iam(true).await
+    }
+
+    async fn start_with_iam(iam: bool) -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { folder: folder.path().to_owned(), port: None, iam: true };
+        let options = Options { folder: folder.path().to_owned(), port: None, iam };
         let server = Server::start(options).await.unwrap();
         Cloud { _folder: folder, server }
+    }
+
+    /// A user with this policy, and its credentials.
+    async fn user(&self, name: &str, policy: Option<&str>) -> Credentials {
+        let iam = client!(self, aws_sdk_iam, self.root());
+        iam.create_user().user_name(name).send().await.unwrap();
+        if let Some(document) = policy {
+            iam.put_user_policy().user_name(name).policy_name("own").policy_document(document).send().await.unwrap();
+        }
+        let key = iam.create_access_key().user_name(name).send().await.unwrap().access_key.unwrap();
+        Credentials::new(key.access_key_id(), key.secret_access_key(), None, None, "user")
     }
 
     fn root(&self) -> Credentials {
@@ -107,6 +124,8 @@ async fn a_session_of_a_role_signs_requests_and_is_told_so() {
     assert_eq!(Some(user.arn()), root.arn());
 
     let arn = "arn:aws:iam::000000000000:role/convert";
+    let may = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
+    let sts = client!(cloud, aws_sdk_sts, cloud.user("ann", Some(may)).await);
     let assumed = sts.assume_role().role_arn(arn).role_session_name("me").send().await.unwrap();
     let session_arn = assumed.assumed_role_user().unwrap().arn().to_owned();
     let key = assumed.credentials().unwrap();

@@ -20,7 +20,7 @@ pub(super) fn find(arn: &str) -> Option<&'static AwsManaged> {
 }
 
 /// All of them, by path.
-pub(super) const ALL: [AwsManaged; 14] = [
+pub(super) static ALL: [AwsManaged; 14] = [
     AwsManaged {
         path: "AdministratorAccess",
         document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,

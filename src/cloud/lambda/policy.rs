@@ -70,13 +70,15 @@ impl Statement {
         {
             return Err(invalid(format!("Value '{}' at 'action' is not an action of Lambda", self.action)));
         }
+        let invalid_principal =
+            || invalid("The provided principal was invalid. Please check the principal and try again.");
+        if self.principal.is_empty() {
+            return Err(invalid_principal());
+        }
         // What IAM cannot read would make the whole policy worthless.
         let policy = Policy { statements: vec![self.clone()], revision: String::new() };
         let function = super::model::function_arn("region", "name");
-        match Document::parse(&policy.text(&function), PolicyKind::Resource) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(invalid("The provided principal was invalid. Please check the principal and try again.")),
-        }
+        Document::parse(&policy.text(&function), PolicyKind::Resource).map(drop).map_err(|_| invalid_principal())
     }
 
     /// The statement as IAM writes it.
