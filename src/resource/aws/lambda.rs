@@ -53,9 +53,11 @@ pub struct Permission {
     pub statement: Input<String>,
     /// Service principal, `s3.amazonaws.com`.
     pub principal: Input<String>,
-    /// ARN that the service must act for.
+    /// ARN that the service must act for; `*` stands for any text.
     pub source_arn: Input<String>,
-    /// Account that must own it.
+    /// Account that must own it. Empty: not asked, for sources that do not tell it. EventBridge's documented policies
+    /// ask for the rule's ARN alone, which has the account in it
+    /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html>).
     pub source_account: Input<String>,
 }
 
