@@ -24,7 +24,7 @@ use super::{
     delivery::{AsyncInvoker, Exchange},
     events::Events,
     gateway::Gateway,
-    glue::Glue,
+    glue::{self, Glue},
     iam::Iam,
     lambda::{self, Lambda, Neighbours},
     logs::{LogSink, Logs},
@@ -113,12 +113,13 @@ pub struct Services {
 async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
     let exchange = Exchange::new();
     let (meter, data) = Meter::channel();
+    let sink = LogSink::start(Arc::clone(&store));
     let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
     let neighbours = Neighbours {
         credentials: Arc::clone(&neighbourhood) as _,
         roles: neighbourhood,
-        objects: Arc::new(objects),
-        sink: LogSink::start(Arc::clone(&store)),
+        objects: Arc::new(objects.clone()),
+        sink: sink.clone(),
         exchange: Arc::clone(&exchange),
         meter,
     };
@@ -129,19 +130,20 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
     let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
+    let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
+    let glue = Glue::start(Arc::clone(&store), glue::Neighbours { exchange, sink, objects: Arc::new(objects) });
     let services: Vec<Arc<dyn Service>> = vec![
         events,
         sns,
         sqs,
         cloudwatch,
         Arc::new(Iam::new(Arc::clone(&store))),
-        Arc::new(Sts::new(Arc::clone(&store))),
-        Arc::new(Glue::new(store)),
+        Arc::new(Sts::new(store)),
+        Arc::clone(&glue) as _,
         Arc::clone(&lambda) as _,
         logs,
     ];
-    let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _];
+    let background = vec![Arc::clone(&lambda) as _, glue as _, Arc::new(retention) as _];
     Ok(Services { services, invoker: lambda, background })
 }
 
@@ -149,6 +151,13 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
 impl Background for Lambda {
     async fn stop(&self) {
         Lambda::stop(self).await;
+    }
+}
+
+#[async_trait]
+impl Background for Glue {
+    async fn stop(&self) {
+        Glue::stop(self);
     }
 }
 
