@@ -19,25 +19,14 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    authorise,
-    cloudwatch::CloudWatch,
+    assembly, authorise,
     credentials::{self, AccessKey},
-    delivery::{AsyncInvoker, Exchange},
-    events::Events,
-    faults::{Admin, Faults},
+    delivery::AsyncInvoker,
+    faults::Faults,
     gateway::Gateway,
-    glue::Glue,
-    iam::Iam,
-    lambda::{self, Lambda, Neighbours},
-    logs::{LogSink, Logs},
-    meter::Meter,
-    neighbours::Neighbourhood,
     s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
-    sns::{self, Sns},
-    sqs::Sqs,
     store::{Store, StoreError},
-    sts::Sts,
 };
 
 /// Connections served at once; more wait to be accepted.
@@ -115,129 +104,6 @@ pub struct Services {
     pub faults: Arc<Faults>,
 }
 
-/// The one place where services are registered. `endpoint` is the cloud's own URL, which functions are given.
-async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
-    let faults = Faults::open(&store)?;
-    let exchange = Exchange::with_faults(Arc::clone(&faults));
-    let (meter, data) = Meter::channel();
-    let sqs = Sqs::start(Arc::clone(&store), endpoint.clone(), meter.clone())?;
-    exchange.enter("sqs", &(Arc::clone(&sqs) as _));
-    let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
-    let neighbours = Neighbours {
-        credentials: Arc::clone(&neighbourhood) as _,
-        roles: neighbourhood,
-        objects: Arc::new(objects),
-        sink: LogSink::metering(Arc::clone(&store), meter.clone()),
-        exchange: Arc::clone(&exchange),
-        meter: meter.clone(),
-        victims: Arc::clone(faults.victims()),
-    };
-    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint.clone()), neighbours).await?;
-    let logs = Logs::metering(Arc::clone(&store), meter.clone());
-    let retention = Retention::start(Arc::clone(&logs));
-    exchange.enter("lambda", &(Arc::clone(&lambda) as _));
-    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter.clone())?;
-    exchange.enter("events", &(Arc::clone(&events) as _));
-    let mail = sns::Options { endpoint: endpoint.clone(), smtp: None };
-    let sns = Sns::start(Arc::clone(&store), mail, Arc::clone(&exchange), meter.clone())?;
-    exchange.enter("sns", &(Arc::clone(&sns) as _));
-    let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
-    let late = Late::start(Arc::clone(&store), &exchange);
-    let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(Admin::new(Arc::clone(&store), Arc::clone(&faults))),
-        Arc::clone(&events) as _,
-        Arc::clone(&sns) as _,
-        Arc::clone(&sqs) as _,
-        Arc::clone(&cloudwatch) as _,
-        Arc::new(Iam::new(Arc::clone(&store))),
-        Arc::new(Sts::new(Arc::clone(&store))),
-        Arc::new(Glue::new(store)),
-        Arc::clone(&lambda) as _,
-        logs,
-    ];
-    let background = vec![
-        Arc::clone(&lambda) as _,
-        Arc::new(retention) as _,
-        Arc::new(late) as _,
-        events as _,
-        sqs as _,
-        sns as _,
-        cloudwatch as _,
-    ];
-    Ok(Services { services, invoker: lambda, background, faults })
-}
-
-#[async_trait]
-impl Background for Lambda {
-    async fn stop(&self) {
-        Lambda::stop(self).await;
-    }
-}
-
-#[async_trait]
-impl Background for Events {
-    async fn stop(&self) {
-        Events::stop(self).await;
-    }
-}
-
-#[async_trait]
-impl Background for Sqs {
-    async fn stop(&self) {
-        Sqs::stop(self);
-    }
-}
-
-#[async_trait]
-impl Background for Sns {
-    async fn stop(&self) {
-        Sns::stop(self);
-    }
-}
-
-#[async_trait]
-impl Background for CloudWatch {
-    async fn stop(&self) {
-        CloudWatch::stop(self).await;
-    }
-}
-
-/// Log events that outlive their group's retention are deleted while the server runs.
-struct Retention(CancellationToken);
-
-impl Retention {
-    fn start(logs: Arc<Logs>) -> Self {
-        let stop = CancellationToken::new();
-        tokio::spawn(logs.apply_retention(stop.clone()));
-        Retention(stop)
-    }
-}
-
-#[async_trait]
-impl Background for Retention {
-    async fn stop(&self) {
-        self.0.cancel();
-    }
-}
-
-/// Messages that faults delay are delivered while the server runs.
-struct Late(CancellationToken, #[expect(dead_code, reason = "held, not read")] DropGuard);
-
-impl Late {
-    fn start(store: Arc<Store>, exchange: &Arc<Exchange>) -> Self {
-        let stop = CancellationToken::new();
-        tokio::spawn(Arc::clone(exchange.delayed()).run(store, Arc::clone(exchange), stop.clone()));
-        Late(stop.clone(), stop.drop_guard())
-    }
-}
-
-#[async_trait]
-impl Background for Late {
-    async fn stop(&self) {
-        self.0.cancel();
-    }
-}
-
 /// A running embedded cloud. Dropping it ends it at once, as a crash would; [`Server::shutdown`] is the polite way.
 pub struct Server {
     address: SocketAddr,
@@ -252,7 +118,7 @@ pub struct Server {
 impl Server {
     /// Opens the folder, binds the port and begins to serve on the current tokio runtime.
     pub async fn start(options: Options) -> Result<Server, ServerError> {
-        Self::start_with(options, services).await
+        Self::start_with(options, assembly::services).await
     }
 
     /// [`Server::start`] with services of the caller's choice.

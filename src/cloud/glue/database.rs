@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{
     Empty, Paging, Scope, already_exists, folded, invalid,
     model::{Database, DatabaseInput, Map, catalog_id},
-    not_found, page, table, tags,
+    not_found,
+    notice::Changed,
+    page, table, tags,
 };
 use crate::cloud::{
     error::ApiError,
@@ -72,6 +74,7 @@ pub(super) fn create(tx: &WriteTransaction, scope: &Scope, input: CreateDatabase
     if let Some(given) = input.tags {
         tags::set(tx, &tags::database_arn(scope, &database.name), given)?;
     }
+    scope.changed("CreateDatabase", &database.name, Changed::Database);
     DATABASES.put(tx, &key, &Database { input: database, create_time: scope.now, catalog_id: catalog_id() })?;
     Ok(Empty {})
 }
@@ -107,5 +110,6 @@ pub(super) fn delete(tx: &WriteTransaction, scope: &Scope, input: NamedDatabase)
     DATABASES.delete(tx, &scope.key(&[&name]))?;
     table::remove_all_of(tx, scope, &name)?;
     tags::forget(tx, &tags::database_arn(scope, &name))?;
+    scope.changed("DeleteDatabase", &name, Changed::Database);
     Ok(Empty {})
 }

@@ -1,18 +1,21 @@
-//! The Glue Data Catalog: databases, tables with their versions, partitions, tags.
+//! The Glue Data Catalog, databases, tables with their versions, partitions, tags, and the crawlers that fill it.
 //! <https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-catalog.html>
 //!
 //! Removing a database removes what is in it in the same transaction; AWS does it some time afterwards.
 
+mod access;
+mod crawler;
 mod database;
 mod expression;
 mod model;
+mod notice;
 mod partition;
 mod partition_batch;
 mod table;
 mod tags;
 mod version;
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,11 +27,15 @@ use serde_json::{Map, Value, json};
 
 use super::{
     authorise::Need,
+    delivery::Exchange,
     error::ApiError,
     json as protocol,
+    logs::LogSink,
     service::{ACCOUNT_ID, Call, Protocol, Service},
     store::{Store, Table, Transaction},
 };
+
+pub use crawler::seams::{ObjectEntry, ObjectPage, ObjectSource, OpenObject};
 
 /// Between the parts of a key; no name may contain it.
 const SEPARATOR: char = '\0';
@@ -51,6 +58,18 @@ const UNSUPPORTED: [&str; 6] = [
 /// The service.
 pub struct Glue {
     store: Arc<Store>,
+    exchange: Arc<Exchange>,
+    crawlers: Arc<crawler::Crawlers>,
+}
+
+/// What Glue works with.
+pub struct Neighbours {
+    /// Takes the events.
+    pub exchange: Arc<Exchange>,
+    /// Takes the crawlers' log lines.
+    pub sink: LogSink,
+    /// Has what crawlers look at.
+    pub objects: Arc<dyn ObjectSource>,
 }
 
 /// Where and for whom an operation works.
@@ -59,15 +78,25 @@ struct Scope {
     caller: String,
     /// Seconds since 1970.
     now: i64,
+    /// What the operation has changed, to be told in its transaction.
+    changes: RefCell<Vec<notice::Change>>,
 }
 
 type Read<I, O> = fn(&ReadTransaction, &Scope, I) -> Result<O, ApiError>;
 type Write<I, O> = fn(&WriteTransaction, &Scope, I) -> Result<O, ApiError>;
 
 impl Glue {
-    /// The catalog in `store`.
-    pub fn new(store: Arc<Store>) -> Glue {
-        Glue { store }
+    /// Starts the service over `store` and ends the crawls that an earlier cloud left under way. Needs a tokio
+    /// runtime, and the event bus already in the exchange.
+    pub fn start(store: Arc<Store>, neighbours: Neighbours) -> Arc<Glue> {
+        let Neighbours { exchange, sink, objects } = neighbours;
+        let crawlers = crawler::Crawlers::start(Arc::clone(&store), Arc::clone(&exchange), sink, objects);
+        Arc::new(Glue { store, exchange, crawlers })
+    }
+
+    /// Ends the crawls under way; the next start finds them.
+    pub fn stop(&self) {
+        self.crawlers.stop();
     }
 
     async fn read<I, O>(&self, call: &Call, operation: Read<I, O>) -> Result<Response<Bytes>, ApiError>
@@ -88,7 +117,42 @@ impl Glue {
         O: Serialize + Send + 'static,
     {
         let (scope, input) = (Scope::of(call), input(call)?);
-        protocol::output(&self.store.commit(move |tx| operation(tx, &scope, input)).await?)
+        let exchange = Arc::clone(&self.exchange);
+        let answer = self.store.commit(move |tx| {
+            let answer = operation(tx, &scope, input)?;
+            notice::emit(&exchange, tx, &scope)?;
+            Ok::<_, ApiError>(answer)
+        });
+        let answer = answer.await?;
+        self.exchange.wake();
+        protocol::output(&answer)
+    }
+
+    /// The operations on crawlers and classifiers.
+    async fn call_crawler(&self, operation: &str, call: &Call) -> Result<Response<Bytes>, ApiError> {
+        use crawler::{api, classifier, history, schedule};
+        match operation {
+            "CreateCrawler" => self.write(call, api::create).await,
+            "UpdateCrawler" => self.write(call, api::update).await,
+            "DeleteCrawler" => self.write(call, api::delete).await,
+            "GetCrawler" => self.read(call, api::get).await,
+            "GetCrawlers" => self.read(call, api::list).await,
+            "BatchGetCrawlers" => self.read(call, api::batch_get).await,
+            "ListCrawlers" => self.read(call, api::names).await,
+            "StartCrawler" => protocol::output(&self.crawlers.start_crawler(Scope::of(call), input(call)?).await?),
+            "StopCrawler" => protocol::output(&self.crawlers.stop_crawler(Scope::of(call), input(call)?).await?),
+            "GetCrawlerMetrics" => self.read(call, history::metrics).await,
+            "ListCrawls" => self.read(call, history::crawls).await,
+            "StartCrawlerSchedule" => self.read(call, schedule::start).await,
+            "StopCrawlerSchedule" => self.read(call, schedule::stop).await,
+            "UpdateCrawlerSchedule" => self.read(call, schedule::update).await,
+            "CreateClassifier" => self.write(call, classifier::create).await,
+            "UpdateClassifier" => self.write(call, classifier::update).await,
+            "DeleteClassifier" => self.write(call, classifier::delete).await,
+            "GetClassifier" => self.read(call, classifier::get).await,
+            "GetClassifiers" => self.read(call, classifier::list).await,
+            operation => Err(protocol::unknown_operation("Glue", operation)),
+        }
     }
 }
 
@@ -102,8 +166,8 @@ impl Service for Glue {
         Protocol::Json11
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        access::needs(call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
@@ -135,15 +199,20 @@ impl Service for Glue {
             "TagResource" => self.write(&call, tags::tag).await,
             "UntagResource" => self.write(&call, tags::untag).await,
             "GetTags" => self.read(&call, tags::get).await,
-            operation => Err(protocol::unknown_operation("Glue", operation)),
+            operation => self.call_crawler(operation, &call).await,
         }
     }
 }
 
 impl Scope {
     fn of(call: &Call) -> Scope {
-        let caller = call.caller.arn.clone();
-        Scope { region: call.region.clone(), caller, now: Timestamp::now().as_second() }
+        Scope::internal(&call.region, call.caller.arn.clone())
+    }
+
+    /// Of what the cloud does by itself, for `caller`.
+    fn internal(region: &str, caller: String) -> Scope {
+        let now = Timestamp::now().as_second();
+        Scope { region: region.to_owned(), caller, now, changes: RefCell::default() }
     }
 
     /// The key of what `names` lead to.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Empty, Paging, Scope, already_exists,
+    CHUNK_ENTRIES, Empty, Paging, Scope, already_exists,
     expression::Filter,
     invalid,
     model::{self, Partition, PartitionInput, catalog_id},
@@ -156,7 +156,9 @@ pub(super) fn remove(
 
 pub(super) fn create(tx: &WriteTransaction, scope: &Scope, input: CreatePartition) -> Result<Empty, ApiError> {
     let table = table::existing(tx, scope, &input.database_name, &input.table_name)?;
+    let values = input.partition_input.values.clone();
     insert(tx, scope, &table, input.partition_input)?;
+    scope.changed_partitions("CreatePartition", &table.database_name, &table.input.name, vec![values]);
     Ok(Empty {})
 }
 
@@ -203,19 +205,57 @@ pub(super) fn update(tx: &WriteTransaction, scope: &Scope, input: UpdatePartitio
     if new.values.is_empty() {
         new.values.clone_from(&old.input.values);
     }
-    remove(tx, scope, &table, &old.input.values)?;
-    let values = new.values.clone();
-    insert(tx, scope, &table, new)?;
-    if let Some(mut moved) = find(tx, scope, &table, &values)? {
-        moved.creation_time = old.creation_time;
-        PARTITIONS.put(tx, &key(scope, &table, &values)?, &moved)?;
-    }
+    let values = old.input.values.clone();
+    replace(tx, scope, &table, old, new)?;
+    scope.changed_partitions("UpdatePartition", &table.database_name, &table.input.name, vec![values]);
     Ok(Empty {})
+}
+
+/// Makes `old` into what `input` says, which may have other values.
+pub(super) fn replace(
+    tx: &WriteTransaction,
+    scope: &Scope,
+    table: &model::Table,
+    old: Partition,
+    input: PartitionInput,
+) -> Result<(), ApiError> {
+    remove(tx, scope, table, &old.input.values)?;
+    let values = input.values.clone();
+    insert(tx, scope, table, input)?;
+    if let Some(mut moved) = find(tx, scope, table, &values)? {
+        moved.creation_time = old.creation_time;
+        PARTITIONS.put(tx, &key(scope, table, &values)?, &moved)?;
+    }
+    Ok(())
+}
+
+/// Visits every partition of a table.
+pub(super) fn each(
+    tx: &impl Transaction,
+    scope: &Scope,
+    table: &model::Table,
+    mut visit: impl FnMut(Partition),
+) -> Result<(), ApiError> {
+    let inside = scope.inside(&[&table.database_name, &table.input.name]);
+    let mut after = None;
+    loop {
+        let chunk = PARTITIONS.scan(tx, &inside, after.as_deref(), CHUNK_ENTRIES)?;
+        let last = chunk.len() < CHUNK_ENTRIES;
+        for (key, partition) in chunk {
+            after = Some(key);
+            visit(partition);
+        }
+        if last {
+            return Ok(());
+        }
+    }
 }
 
 pub(super) fn delete(tx: &WriteTransaction, scope: &Scope, input: NamedPartition) -> Result<Empty, ApiError> {
     let table = table::existing(tx, scope, &input.database_name, &input.table_name)?;
     remove(tx, scope, &table, &input.partition_values)?;
+    let values = vec![input.partition_values];
+    scope.changed_partitions("DeletePartition", &table.database_name, &table.input.name, values);
     Ok(Empty {})
 }
 

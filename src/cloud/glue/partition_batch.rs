@@ -47,11 +47,14 @@ pub(super) struct BatchDelete {
 pub(super) fn create(tx: &WriteTransaction, scope: &Scope, input: BatchCreate) -> Result<Value, ApiError> {
     at_most(input.partition_input_list.len(), CREATED, "partitionInputList")?;
     let table = table::existing(tx, scope, &input.database_name, &input.table_name)?;
-    let mut errors = Vec::new();
+    let (mut errors, mut created) = (Vec::new(), Vec::new());
     for entry in input.partition_input_list {
         let values = entry.values.clone();
-        note(&mut errors, &values, partition::insert(tx, scope, &table, entry))?;
+        if note(&mut errors, &values, partition::insert(tx, scope, &table, entry))? {
+            created.push(values);
+        }
     }
+    scope.changed_partitions("BatchCreatePartition", &table.database_name, &table.input.name, created);
     Ok(json!({ "Errors": errors }))
 }
 
@@ -69,20 +72,23 @@ pub(super) fn get(tx: &ReadTransaction, scope: &Scope, input: BatchGet) -> Resul
 pub(super) fn delete(tx: &WriteTransaction, scope: &Scope, input: BatchDelete) -> Result<Value, ApiError> {
     at_most(input.partitions_to_delete.len(), DELETED, "partitionsToDelete")?;
     let table = table::existing(tx, scope, &input.database_name, &input.table_name)?;
-    let mut errors = Vec::new();
-    for entry in &input.partitions_to_delete {
-        note(&mut errors, &entry.values, partition::remove(tx, scope, &table, &entry.values))?;
+    let (mut errors, mut deleted) = (Vec::new(), Vec::new());
+    for entry in input.partitions_to_delete {
+        if note(&mut errors, &entry.values, partition::remove(tx, scope, &table, &entry.values))? {
+            deleted.push(entry.values);
+        }
     }
+    scope.changed_partitions("BatchDeletePartition", &table.database_name, &table.input.name, deleted);
     Ok(json!({ "Errors": errors }))
 }
 
-/// What the caller can mend is told with the entry; what it cannot ends the call.
-fn note(errors: &mut Vec<Value>, values: &[String], outcome: Result<(), ApiError>) -> Result<(), ApiError> {
+/// Whether it was done. What the caller can mend is told with the entry; what it cannot ends the call.
+fn note(errors: &mut Vec<Value>, values: &[String], outcome: Result<(), ApiError>) -> Result<bool, ApiError> {
     match outcome {
         Err(error) if error.status.is_client_error() => {
             errors.push(json!({ "PartitionValues": values, "ErrorDetail": detail(&error) }));
-            Ok(())
+            Ok(false)
         }
-        outcome => outcome,
+        outcome => outcome.map(|()| true),
     }
 }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Empty, Paging, Scope, already_exists, at_most, database, detail, folded, invalid,
+    CHUNK_ENTRIES, Empty, Paging, Scope, already_exists, at_most, database, detail, folded, invalid,
     model::{self, Column, TableInput, catalog_id},
-    not_found, page, partition, remove_all, tags, version,
+    not_found,
+    notice::Changed,
+    page, partition, remove_all, tags, version,
 };
 use crate::cloud::{
     error::ApiError,
@@ -86,9 +88,21 @@ pub(super) fn existing(
 }
 
 pub(super) fn create(tx: &WriteTransaction, scope: &Scope, input: CreateTable) -> Result<Empty, ApiError> {
-    let database = database::existing(tx, scope, &input.database_name)?.input.name;
+    let table = insert(tx, scope, &input.database_name, input.table_input)?;
+    scope.changed("CreateTable", &table.database_name, Changed::Tables(vec![table.input.name]));
+    Ok(Empty {})
+}
+
+/// Adds a table that is not there yet.
+pub(super) fn insert(
+    tx: &WriteTransaction,
+    scope: &Scope,
+    database: &str,
+    input: TableInput,
+) -> Result<model::Table, ApiError> {
+    let database = database::existing(tx, scope, database)?.input.name;
     let table = model::Table {
-        input: checked(input.table_input)?,
+        input: checked(input)?,
         database_name: database,
         create_time: scope.now,
         update_time: scope.now,
@@ -103,7 +117,29 @@ pub(super) fn create(tx: &WriteTransaction, scope: &Scope, input: CreateTable) -
         return Err(already_exists("Table already exists."));
     }
     TABLES.put(tx, &key, &table)?;
-    Ok(Empty {})
+    Ok(table)
+}
+
+/// Visits every table of a database.
+pub(super) fn each(
+    tx: &impl Transaction,
+    scope: &Scope,
+    database: &str,
+    mut visit: impl FnMut(model::Table),
+) -> Result<(), ApiError> {
+    let inside = scope.inside(&[database]);
+    let mut after = None;
+    loop {
+        let chunk = TABLES.scan(tx, &inside, after.as_deref(), CHUNK_ENTRIES)?;
+        let last = chunk.len() < CHUNK_ENTRIES;
+        for (key, table) in chunk {
+            after = Some(key);
+            visit(table);
+        }
+        if last {
+            return Ok(());
+        }
+    }
 }
 
 pub(super) fn get(tx: &ReadTransaction, scope: &Scope, input: NamedTable) -> Result<Value, ApiError> {
@@ -161,44 +197,67 @@ pub(super) fn update(tx: &WriteTransaction, scope: &Scope, input: UpdateTable) -
             "Update table failed due to concurrent modifications.",
         ));
     }
-    if !input.skip_archive.unwrap_or_default() {
-        version::archive(tx, scope, &old)?;
-    }
-    let version_id = (version::number(&old.version_id)? + 1).to_string();
-    let new = model::Table { input: checked(input.table_input)?, update_time: scope.now, version_id, ..old };
-    TABLES.put(tx, &scope.key(&[&new.database_name, &new.input.name]), &new)?;
+    let new = replace(tx, scope, old, input.table_input, !input.skip_archive.unwrap_or_default())?;
+    scope.changed_table("UpdateTable", &new.database_name, &new.input.name);
     Ok(Empty {})
 }
 
+/// Makes `old`, which may be kept as a version, into what `input` says.
+pub(super) fn replace(
+    tx: &WriteTransaction,
+    scope: &Scope,
+    old: model::Table,
+    input: TableInput,
+    archive: bool,
+) -> Result<model::Table, ApiError> {
+    if archive {
+        version::archive(tx, scope, &old)?;
+    }
+    let version_id = (version::number(&old.version_id)? + 1).to_string();
+    let new = model::Table { input: checked(input)?, update_time: scope.now, version_id, ..old };
+    TABLES.put(tx, &scope.key(&[&new.database_name, &new.input.name]), &new)?;
+    Ok(new)
+}
+
 pub(super) fn delete(tx: &WriteTransaction, scope: &Scope, input: NamedTable) -> Result<Empty, ApiError> {
-    remove(tx, scope, &input.database_name, &input.name)?;
+    let (database, name) = remove(tx, scope, &input.database_name, &input.name)?;
+    scope.changed("DeleteTable", &database, Changed::Tables(vec![name]));
     Ok(Empty {})
 }
 
 pub(super) fn batch_delete(tx: &WriteTransaction, scope: &Scope, input: BatchDeleteTable) -> Result<Value, ApiError> {
     at_most(input.tables_to_delete.len(), PAGE_ENTRIES, "tablesToDelete")?;
     let database = database::existing(tx, scope, &input.database_name)?.input.name;
-    let mut errors = Vec::new();
+    let (mut errors, mut removed) = (Vec::new(), Vec::new());
     for name in &input.tables_to_delete {
         match remove(tx, scope, &database, name) {
-            Ok(()) => (),
+            Ok((_, name)) => removed.push(name),
             Err(error) if error.status.is_client_error() => {
                 errors.push(json!({ "TableName": name, "ErrorDetail": detail(&error) }));
             }
             Err(error) => return Err(error),
         }
     }
+    if !removed.is_empty() {
+        scope.changed("BatchDeleteTable", &database, Changed::Tables(removed));
+    }
     Ok(json!({ "Errors": errors }))
 }
 
-/// Removes a table with its versions, partitions and tags.
-fn remove(tx: &WriteTransaction, scope: &Scope, database: &str, name: &str) -> Result<(), ApiError> {
+/// Removes a table with its versions, partitions and tags; tells the names that it was kept under.
+pub(super) fn remove(
+    tx: &WriteTransaction,
+    scope: &Scope,
+    database: &str,
+    name: &str,
+) -> Result<(String, String), ApiError> {
     let table = existing(tx, scope, database, name)?;
     let (database, name) = (table.database_name, table.input.name);
     TABLES.delete(tx, &scope.key(&[&database, &name]))?;
     version::remove_all_inside(tx, &scope.inside(&[&database, &name]))?;
     partition::remove_all_inside(tx, &scope.inside(&[&database, &name]))?;
-    tags::forget(tx, &tags::table_arn(scope, &database, &name))
+    tags::forget(tx, &tags::table_arn(scope, &database, &name))?;
+    Ok((database, name))
 }
 
 /// Removes all tables of a database.

@@ -1,10 +1,10 @@
-//! Tags of databases and tables, kept by ARN.
+//! Tags of databases, tables and crawlers, kept by ARN.
 
 use redb::{ReadTransaction, WriteTransaction};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Empty, Scope, database, folded, invalid, model::Map, not_found, remove_all, table};
+use super::{Empty, Scope, crawler, database, folded, invalid, model::Map, not_found, remove_all, table};
 use crate::cloud::{
     error::ApiError,
     service::ACCOUNT_ID,
@@ -48,6 +48,15 @@ pub(super) fn table_arn(scope: &Scope, database: &str, table: &str) -> String {
     format!("arn:aws:glue:{}:{ACCOUNT_ID}:table/{database}/{table}", scope.region)
 }
 
+pub(super) fn crawler_arn(scope: &Scope, crawler: &str) -> String {
+    format!("arn:aws:glue:{}:{ACCOUNT_ID}:crawler/{crawler}", scope.region)
+}
+
+/// The tags of the resource at `arn`.
+pub(super) fn of(tx: &impl Transaction, arn: &str) -> Result<Map, ApiError> {
+    Ok(TAGS.get(tx, arn)?.unwrap_or_default())
+}
+
 /// The ARN as tags are kept under it, if what it names is there.
 fn existing(tx: &impl Transaction, scope: &Scope, arn: &str) -> Result<String, ApiError> {
     let prefix = format!("arn:aws:glue:{}:{ACCOUNT_ID}:", scope.region);
@@ -63,6 +72,10 @@ fn existing(tx: &impl Transaction, scope: &Scope, arn: &str) -> Result<String, A
             };
             table::existing(tx, scope, database, name)?;
             Ok(table_arn(scope, &folded(database, "ResourceArn")?, &folded(name, "ResourceArn")?))
+        }
+        Some(("crawler", name)) => {
+            crawler::check_exists(tx, scope, name)?;
+            Ok(crawler_arn(scope, name))
         }
         Some((kind, _)) => Err(not_found(format!("{arn}: the embedded cloud's Glue has no {kind}"))),
         None => Err(invalid(format!("{arn} is not an ARN of Glue in {}, account {ACCOUNT_ID}", scope.region))),

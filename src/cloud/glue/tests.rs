@@ -1,17 +1,19 @@
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::*;
+use super::{crawler::tests::Objects, *};
 use crate::cloud::service::Caller;
 
 struct Cloud {
     _folder: tempfile::TempDir,
-    glue: Glue,
+    glue: Arc<Glue>,
 }
 
 impl Cloud {
     fn new() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let glue = Glue::new(Store::open(folder.path()).unwrap());
+        let store = Store::open(folder.path()).unwrap();
+        let (exchange, objects) = (Exchange::new(), Arc::new(Objects::default()));
+        let glue = Glue::start(Arc::clone(&store), Neighbours { exchange, sink: LogSink::start(store), objects });
         Cloud { _folder: folder, glue }
     }
 

@@ -77,6 +77,11 @@ impl Blobs {
         Ok(Arc::new(Blobs { store, folder, looking, readers }))
     }
 
+    /// What remembers the objects.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// Takes in a body: hashes it and puts it where it is to stay. Nothing names it before [`Draft::commit`]; a
     /// draft that is dropped is gone. Memory stays bounded whatever the body's size.
     pub async fn receive(
