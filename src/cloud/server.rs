@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     cloudwatch::CloudWatch,
     credentials::{self, AccessKey},
-    delivery::{AsyncInvoker, Exchange},
+    delivery::Exchange,
     events::Events,
     gateway::Gateway,
     glue::Glue,
@@ -99,12 +99,12 @@ pub trait Background: Send + Sync {
     async fn stop(&self);
 }
 
-/// Every service but S3, and the door from S3 to Lambda.
+/// Every service but S3, and S3's way to them.
 pub struct Services {
     /// Told apart by [`Service::scope`].
     pub services: Vec<Arc<dyn Service>>,
     /// Where S3's event notifications go.
-    pub invoker: Arc<dyn AsyncInvoker>,
+    pub exchange: Arc<Exchange>,
     /// What has to be stopped with the server.
     pub background: Vec<Arc<dyn Background>>,
 }
@@ -120,6 +120,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         credentials: Arc::clone(&neighbourhood) as _,
         roles: neighbourhood,
         objects: Arc::new(objects),
+        queues: Arc::clone(&sqs) as _,
         sink: LogSink::start(Arc::clone(&store)),
         exchange: Arc::clone(&exchange),
         meter: meter.clone(),
@@ -132,7 +133,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
     let mail = sns::Options { endpoint: endpoint.clone(), smtp: None };
     let sns = Sns::start(Arc::clone(&store), mail, Arc::clone(&exchange), meter.clone())?;
     exchange.enter("sns", &(Arc::clone(&sns) as _));
-    let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
+    let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
     let services: Vec<Arc<dyn Service>> = vec![
         events,
         Arc::clone(&sns) as _,
@@ -145,7 +146,7 @@ async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Re
         logs,
     ];
     let background = vec![Arc::clone(&lambda) as _, Arc::new(retention) as _, sqs as _, sns as _];
-    Ok(Services { services, invoker: lambda, background })
+    Ok(Services { services, exchange, background })
 }
 
 #[async_trait]
@@ -221,8 +222,8 @@ impl Server {
         let root = credentials::root(&store).map_err(failed)?;
         let objects = S3Objects::open(Arc::clone(&store)).map_err(failed)?;
         let services = services(Arc::clone(&store), objects.clone(), format!("http://{address}"));
-        let Services { services, invoker, background } = services.await.map_err(failed)?;
-        let s3 = S3Front::new(Arc::clone(&store), objects, invoker);
+        let Services { services, exchange, background } = services.await.map_err(failed)?;
+        let s3 = S3Front::new(Arc::clone(&store), objects, exchange);
         let sweeper = s3.sweeper();
         let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services));
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());

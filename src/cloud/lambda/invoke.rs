@@ -9,10 +9,10 @@ use super::{
     Lambda,
     environment::{Invocation, Outcome},
     model::Reference,
-    queue::EVENT_BYTES,
+    queue::{AsyncInvocation, EVENT_BYTES},
     rest::{empty, header, invalid},
 };
-use crate::cloud::{delivery::AsyncInvocation, error::ApiError, service::Call};
+use crate::cloud::{error::ApiError, service::Call};
 
 /// Largest synchronous event, in bytes.
 const REQUEST_BYTES: usize = 6 * 1024 * 1024;

@@ -20,7 +20,7 @@ use super::{Cloud, CreateTags, S3Objects};
 use crate::cloud::{
     authorise::{Need, authorise},
     credentials,
-    delivery::AsyncInvoker,
+    delivery::Exchange,
     gateway::{RequestId, WRONG_SIGNATURE},
     service::{ACCOUNT_ID, Caller},
     store::Store,
@@ -39,9 +39,9 @@ pub struct S3Front {
 
 impl S3Front {
     /// Sets S3 up over its objects.
-    pub fn new(store: Arc<Store>, objects: S3Objects, invoker: Arc<dyn AsyncInvoker>) -> Self {
+    pub fn new(store: Arc<Store>, objects: S3Objects, exchange: Arc<Exchange>) -> Self {
         let S3Objects(blobs) = objects;
-        let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, invoker });
+        let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, exchange });
         let mut builder = S3ServiceBuilder::new(super::Operations(Arc::clone(&cloud)));
         builder.set_auth(Auth(Arc::clone(&store)));
         builder.set_access(Access(store));
