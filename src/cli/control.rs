@@ -67,6 +67,12 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
         None => create(&store, &config, stack, lock.is_some())?,
     };
     let connection = connect(context, stack).await?;
+    if goal == Goal::Declared && !secure_transport(stack) {
+        context.console.warn(&format!(
+            "the endpoint of stack `{}` speaks plain http: its buckets get no policy that refuses what comes without TLS",
+            stack.name
+        ));
+    }
     let (program, assets) = match goal {
         Goal::Declared => declared(context, &config, stack, &connection)?,
         Goal::Nothing => (Program::default(), Assets::default()),
@@ -155,13 +161,21 @@ fn inputs(
         region: connection.region.clone(),
         account_id: connection.account_id.clone(),
         partition: connection.partition.clone(),
+        secure_transport: secure_transport(stack),
+        alerts: config.lake.alerts.clone(),
         on_destroy_retain: stack.on_destroy == OnDestroy::Retain,
         datasets: config.datasets.clone(),
         package,
         manifest,
         intake: FunctionSize::INTAKE,
         convert: FunctionSize::CONVERT,
+        sweep: FunctionSize::SWEEP,
     }
+}
+
+/// Whether the way to the stack's cloud is TLS, or loopback, which the embedded cloud counts as such.
+fn secure_transport(stack: &Stack) -> bool {
+    !matches!(&stack.target, Target::Aws { endpoint_url: Some(url), .. } if url.starts_with("http://"))
 }
 
 /// The program without a cloud to ask and a package to hash: its resources and edges are the same.

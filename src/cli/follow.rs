@@ -143,18 +143,23 @@ async fn ended(
     unheard: bool,
 ) -> Result<Option<Followed>, CloudError> {
     match stage {
-        Stage::Committed { run } => {
+        Stage::Committed { run, .. } => {
             let current = state.commit.as_ref().and_then(|commit| commit.current.as_ref());
             let (rows, rejected) = current.map_or((0, 0), |current| (current.rows, current.rejected));
             let run = view::run(objects, &dataset.name, &run).await?.map(Box::new);
             Ok(Some(Followed::Committed { rows, rejected, run }))
         }
-        Stage::Parked { code, message } => Ok(Some(Followed::Parked { code, message })),
+        Stage::Parked { code, message, .. } => Ok(Some(Followed::Parked { code, message })),
         Stage::Unknown if unheard => {
             let is_current = objects.source(key).await?.is_some_and(|head| head.etag == etag);
             Ok((!is_current).then_some(Followed::Superseded))
         }
-        Stage::Unknown | Stage::Pending | Stage::Converting { .. } | Stage::Finishing => Ok(None),
+        Stage::Unknown
+        | Stage::Pending
+        | Stage::AwaitingCrawl { .. }
+        | Stage::Crawled { .. }
+        | Stage::Converting { .. }
+        | Stage::Finishing => Ok(None),
     }
 }
 
@@ -163,6 +168,9 @@ pub fn stage_word(stage: &Stage) -> &'static str {
     match stage {
         Stage::Unknown => "unheard of",
         Stage::Pending => "pending",
+        Stage::AwaitingCrawl { since: None, .. } => "waiting for the crawler",
+        Stage::AwaitingCrawl { .. } => "being crawled",
+        Stage::Crawled { .. } => "crawled",
         Stage::Converting { .. } => "converting",
         Stage::Finishing => "finishing",
         Stage::Committed { .. } => "committed",

@@ -10,7 +10,11 @@ use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{error::ApiError, service::ACCOUNT_ID};
+use super::{
+    error::ApiError,
+    faults::{Delayed, Delivery, Faults},
+    service::ACCOUNT_ID,
+};
 
 /// Something that takes messages for the resources of one service: Lambda for functions, SQS for queues, SNS for
 /// topics, EventBridge for buses.
@@ -107,12 +111,25 @@ pub struct ServiceEvent<'a> {
 pub struct Exchange {
     /// By the service that an ARN names. Weak, so that a cloud that is dropped is really gone.
     destinations: RwLock<HashMap<&'static str, Weak<dyn Destination>>>,
+    /// What goes wrong on the way.
+    faults: Arc<Faults>,
+    delayed: Arc<Delayed>,
 }
 
 impl Exchange {
     /// An exchange that nobody has entered.
     pub fn new() -> Arc<Exchange> {
         Arc::default()
+    }
+
+    /// An exchange on which things go wrong as `faults` has it. What it delays is delivered by [`Exchange::delayed`].
+    pub fn with_faults(faults: Arc<Faults>) -> Arc<Exchange> {
+        Arc::new(Exchange { faults, ..Exchange::default() })
+    }
+
+    /// The messages that are late.
+    pub fn delayed(&self) -> &Arc<Delayed> {
+        &self.delayed
     }
 
     /// Makes `destination` the one for ARNs of `service` (`sqs`, `lambda`, `sns`, `events`).
@@ -123,6 +140,27 @@ impl Exchange {
 
     /// Sends `message` to `target` as part of `tx`. Call [`Exchange::wake`] after the commit.
     pub fn send(
+        &self,
+        tx: &WriteTransaction,
+        target: &str,
+        sender: &Sender,
+        message: &Message,
+    ) -> Result<(), ApiError> {
+        match self.faults.delivery(sender, target) {
+            Delivery::Once => self.send_now(tx, target, sender, message),
+            Delivery::Twice => {
+                self.send_now(tx, target, sender, message)?;
+                self.send_now(tx, target, sender, message)
+            }
+            // Who would be refused is refused, whatever else goes wrong.
+            _ if !self.would_accept(tx, target, sender)? => self.send_now(tx, target, sender, message),
+            Delivery::Lost => Ok(()),
+            Delivery::Late(milliseconds) => self.delayed.keep(tx, target, sender, message, milliseconds),
+        }
+    }
+
+    /// [`Exchange::send`], with nothing going wrong.
+    pub(super) fn send_now(
         &self,
         tx: &WriteTransaction,
         target: &str,
@@ -150,6 +188,7 @@ impl Exchange {
 
     /// Tells every destination that a commit may have given it something.
     pub fn wake(&self) {
+        self.delayed.wake();
         let destinations = self.destinations.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         destinations.values().filter_map(Weak::upgrade).for_each(|destination| destination.wake());
     }

@@ -5,6 +5,43 @@ use tokio::sync::mpsc;
 /// Data points waiting to be taken in; what comes on top is dropped, as a metric is worth no delay.
 const QUEUED_DATA: usize = 65_536;
 
+/// CloudWatch's units.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
+pub const UNITS: [&str; 27] = [
+    "Seconds",
+    "Microseconds",
+    "Milliseconds",
+    "Bytes",
+    "Kilobytes",
+    "Megabytes",
+    "Gigabytes",
+    "Terabytes",
+    "Bits",
+    "Kilobits",
+    "Megabits",
+    "Gigabits",
+    "Terabits",
+    "Percent",
+    "Count",
+    "Bytes/Second",
+    "Kilobytes/Second",
+    "Megabytes/Second",
+    "Gigabytes/Second",
+    "Terabytes/Second",
+    "Bits/Second",
+    "Kilobits/Second",
+    "Megabits/Second",
+    "Gigabits/Second",
+    "Terabits/Second",
+    "Count/Second",
+    "None",
+];
+
+/// The unit of that name, if there is one.
+pub fn unit(name: &str) -> Option<&'static str> {
+    UNITS.into_iter().find(|unit| *unit == name)
+}
+
 /// One data point of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Datum {

@@ -5,12 +5,14 @@
 //! through the crate `s3s`, every other service is a [`service::Service`]. What a service keeps is in [`store`]:
 //! an acknowledged write is on disk. The rest of lake knows this room by its endpoint URL alone.
 
+mod assembly;
 pub mod authorise;
 pub mod cloudwatch;
 pub mod credentials;
 pub mod delivery;
 pub mod error;
 pub mod events;
+pub mod faults;
 pub mod gateway;
 pub mod glue;
 pub mod iam;

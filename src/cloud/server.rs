@@ -19,23 +19,14 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    cloudwatch::CloudWatch,
+    assembly, authorise,
     credentials::{self, AccessKey},
-    delivery::{AsyncInvoker, Exchange},
-    events::Events,
+    delivery::AsyncInvoker,
+    faults::Faults,
     gateway::Gateway,
-    glue::{self, Glue},
-    iam::Iam,
-    lambda::{self, Lambda, Neighbours},
-    logs::{LogSink, Logs},
-    meter::Meter,
-    neighbours::Neighbourhood,
     s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
-    sns::Sns,
-    sqs::Sqs,
     store::{Store, StoreError},
-    sts::Sts,
 };
 
 /// Connections served at once; more wait to be accepted.
@@ -55,6 +46,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Port on 127.0.0.1; `None` or 0 lets the system choose.
     pub port: Option<u16>,
+    /// Whether policies are evaluated. Signatures are checked either way.
+    pub iam: bool,
 }
 
 /// Why the cloud could not start.
@@ -107,76 +100,8 @@ pub struct Services {
     pub invoker: Arc<dyn AsyncInvoker>,
     /// What has to be stopped with the server.
     pub background: Vec<Arc<dyn Background>>,
-}
-
-/// The one place where services are registered. `endpoint` is the cloud's own URL, which functions are given.
-async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
-    let exchange = Exchange::new();
-    let (meter, data) = Meter::channel();
-    let sink = LogSink::start(Arc::clone(&store));
-    let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
-    let neighbours = Neighbours {
-        credentials: Arc::clone(&neighbourhood) as _,
-        roles: neighbourhood,
-        objects: Arc::new(objects.clone()),
-        sink: sink.clone(),
-        exchange: Arc::clone(&exchange),
-        meter,
-    };
-    let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint), neighbours).await?;
-    let logs = Logs::new(Arc::clone(&store));
-    let retention = Retention::start(Arc::clone(&logs));
-    exchange.enter("lambda", &(Arc::clone(&lambda) as _));
-    let events = Events::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let sns = Sns::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let sqs = Sqs::start(Arc::clone(&store), Arc::clone(&exchange))?;
-    let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
-    let glue = Glue::start(Arc::clone(&store), glue::Neighbours { exchange, sink, objects: Arc::new(objects) });
-    let services: Vec<Arc<dyn Service>> = vec![
-        events,
-        sns,
-        sqs,
-        cloudwatch,
-        Arc::new(Iam::new(Arc::clone(&store))),
-        Arc::new(Sts::new(store)),
-        Arc::clone(&glue) as _,
-        Arc::clone(&lambda) as _,
-        logs,
-    ];
-    let background = vec![Arc::clone(&lambda) as _, glue as _, Arc::new(retention) as _];
-    Ok(Services { services, invoker: lambda, background })
-}
-
-#[async_trait]
-impl Background for Lambda {
-    async fn stop(&self) {
-        Lambda::stop(self).await;
-    }
-}
-
-#[async_trait]
-impl Background for Glue {
-    async fn stop(&self) {
-        Glue::stop(self);
-    }
-}
-
-/// Log events that outlive their group's retention are deleted while the server runs.
-struct Retention(CancellationToken);
-
-impl Retention {
-    fn start(logs: Arc<Logs>) -> Self {
-        let stop = CancellationToken::new();
-        tokio::spawn(logs.apply_retention(stop.clone()));
-        Retention(stop)
-    }
-}
-
-#[async_trait]
-impl Background for Retention {
-    async fn stop(&self) {
-        self.0.cancel();
-    }
+    /// What is to go wrong.
+    pub faults: Arc<Faults>,
 }
 
 /// A running embedded cloud. Dropping it ends it at once, as a crash would; [`Server::shutdown`] is the polite way.
@@ -193,7 +118,7 @@ pub struct Server {
 impl Server {
     /// Opens the folder, binds the port and begins to serve on the current tokio runtime.
     pub async fn start(options: Options) -> Result<Server, ServerError> {
-        Self::start_with(options, services).await
+        Self::start_with(options, assembly::services).await
     }
 
     /// [`Server::start`] with services of the caller's choice.
@@ -201,7 +126,7 @@ impl Server {
         options: Options,
         services: impl AsyncFnOnce(Arc<Store>, S3Objects, String) -> Result<Services, StoreError>,
     ) -> Result<Server, ServerError> {
-        let Options { folder, port } = options;
+        let Options { folder, port, iam } = options;
         let store = Store::open(&folder).map_err(|error| match error {
             StoreError::Database(source) if matches!(*source, redb::Error::DatabaseAlreadyOpen) => {
                 ServerError::FolderInUse { folder: folder.clone() }
@@ -210,13 +135,14 @@ impl Server {
         })?;
         let failed = |source| ServerError::Store { folder: folder.clone(), source };
         let (listener, address) = bind(port.unwrap_or(0)).await?;
+        authorise::enforce(&store, iam).map_err(failed)?;
         let root = credentials::root(&store).map_err(failed)?;
         let objects = S3Objects::open(Arc::clone(&store)).map_err(failed)?;
         let services = services(Arc::clone(&store), objects.clone(), format!("http://{address}"));
-        let Services { services, invoker, background } = services.await.map_err(failed)?;
+        let Services { services, invoker, background, faults } = services.await.map_err(failed)?;
         let s3 = S3Front::new(Arc::clone(&store), objects, invoker);
         let sweeper = s3.sweeper();
-        let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services));
+        let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services, faults));
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(serve(listener, gateway, sweeper, stop.clone(), abort.clone()));
         tracing::info!(%address, folder = %folder.display(), "the embedded cloud is up");
@@ -319,7 +245,7 @@ async fn serve_connection(stream: TcpStream, gateway: Arc<Gateway>, stop: Cancel
     }
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, std::convert::Infallible>(gateway.handle(request).await) }
+        async move { gateway.handle(request).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -69,4 +69,10 @@ pub trait Service: Send + Sync {
 
     /// Answers one call. An operation that is not there is refused with an AWS-shaped error, never ignored.
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError>;
+
+    /// Answers a link that carries a token of its own in place of a signature, as mails hold them; `None` when it is
+    /// none of this service's. Asked for unsigned `GET` requests of the root alone.
+    async fn follow(&self, _link: &Uri, _request_id: &str) -> Option<Result<Response<Bytes>, ApiError>> {
+        None
+    }
 }

@@ -109,18 +109,10 @@ fn dataset(
     Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, parquet })
 }
 
+/// The default is the crawler: raw files are tables too, and a conversion begins when they are known.
 fn catalog(section: &Section<'_>, problems: &mut Problems) -> CatalogMode {
-    let modes = [("direct", Some(CatalogMode::Direct)), ("crawler", None)];
-    match section.choice("catalog", &modes, problems) {
-        Some(Field { value: Some(mode), .. }) => mode,
-        Some(Field { value: None, span }) => {
-            problems
-                .at(span, "crawlers are not available yet", "not supported yet")
-                .help("write `catalog = \"direct\"`: the executor then writes the catalog itself");
-            CatalogMode::Direct
-        }
-        None => CatalogMode::Direct,
-    }
+    let modes = [("crawler", CatalogMode::Crawler), ("direct", CatalogMode::Direct)];
+    section.choice("catalog", &modes, problems).map_or(CatalogMode::Crawler, |mode| mode.value)
 }
 
 fn csv(section: &Section<'_>, problems: &mut Problems) -> CsvOptions {

@@ -48,6 +48,9 @@ pub(super) fn dataset_name(name: &str) -> Verdict {
     if name.starts_with('_') {
         return Err("names that begin with an underscore are lake's own".into());
     }
+    if name.starts_with("raw_") {
+        return Err("names that begin with raw_ are those of the tables that crawlers make of the raw files".into());
+    }
     let shape = "lower-case letters, digits and underscores, beginning with a letter";
     spelled(name, DATASET_NAME_MAX, shape, |byte| byte.is_ascii_lowercase(), |byte| byte == b'_')
 }

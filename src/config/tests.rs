@@ -97,7 +97,8 @@ fn every_option_is_read() {
         }
     );
     let [weather, flights] = config.datasets.as_slice() else { panic!("two datasets, in file order") };
-    assert_eq!(weather, &Dataset::new("weather", "in/weather/"));
+    let by_default = Dataset { catalog: CatalogMode::Crawler, ..Dataset::new("weather", "in/weather/") };
+    assert_eq!(weather, &by_default);
     let column = |name: &str, ty| Column { name: name.into(), ty };
     assert_eq!(
         flights,
@@ -282,14 +283,10 @@ fn what_is_not_toml_is_shown_where_it_begins() {
 
 #[test]
 fn what_is_yet_to_come_is_refused_as_such() {
-    let text = format!(
-        "{MINIMAL}[stack.prod]\nstate = \"s3://bucket/key\"\n[dataset.a]\nsource = \"a/\"\ncatalog = \"crawler\"\n"
-    );
+    let text = format!("{MINIMAL}[stack.prod]\nstate = \"s3://bucket/key\"\n");
     assert_snapshot!(problems(&text), @r#"
     lake.toml:4: `stack.prod.state` is not supported yet
       take `state` out: it is kept in the project's folder, under state/prod/
-    lake.toml:7: crawlers are not available yet
-      write `catalog = "direct"`: the executor then writes the catalog itself
     "#);
 }
 

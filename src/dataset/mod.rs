@@ -54,7 +54,10 @@ impl Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CatalogMode {
-    /// The executor creates and updates the processed table itself.
+    /// A Glue crawler reads the raw objects into a table of their own; its success starts the conversion. The
+    /// executor still writes the processed table.
+    Crawler,
+    /// No crawler: an object is converted as soon as it is noted, and only the processed table is in the catalog.
     Direct,
 }
 

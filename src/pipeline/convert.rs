@@ -1,17 +1,20 @@
 //! From a marker to a finished commit record. Each round looks at everything afresh and takes one step that can
 //! be repeated; what to do next follows from what is there, never from what this process remembers.
 
+mod event;
 mod round;
 mod run;
+
+pub use event::{Event, EventError};
 
 use serde::Serialize;
 
 use super::{
-    Failure, Invocation,
-    ledger::{self, Claimed, Run, RunOutcome, Taken},
+    Failure, Invocation, UNFINISHED, crawl,
+    ledger::{self, Claimed, Found, Marker, Run, RunOutcome, Taken},
     ports::Cloud,
 };
-use crate::dataset::Manifest;
+use crate::dataset::{CatalogMode, Manifest};
 
 /// Claims of one marker after which its object is parked: Lambda's own number of tries of an asynchronous event.
 pub const ATTEMPTS_MAX: u32 = 3;
@@ -47,6 +50,8 @@ pub enum Outcome {
         /// When its claim dies.
         until: jiff::Timestamp,
     },
+    /// A crawl that counts for the object has not ended yet; its end is heard of, and convert invoked again.
+    AwaitsCrawl,
     /// There is no such marker: the work is done.
     NothingPending,
 }
@@ -113,8 +118,13 @@ struct Converter<'a, C> {
 impl<C: Cloud> Converter<'_, C> {
     async fn rounds(&mut self, marker_key: &str) -> Result<Outcome, Failure> {
         for _ in 0..ROUNDS_MAX {
-            let claimed = match ledger::take(self.cloud, marker_key, self.invocation).await? {
+            let ready = |marker: &Marker| !self.awaits_crawl(marker);
+            let claimed = match ledger::take(self.cloud, marker_key, self.invocation, ready).await? {
                 Taken::Ours(claimed) => claimed,
+                Taken::NotReady(found) => match self.arrange_crawl(*found).await? {
+                    true => continue,
+                    false => return Ok(Outcome::AwaitsCrawl),
+                },
                 Taken::Held { owner, until } => return Ok(Outcome::ClaimedByOther { owner, until }),
                 Taken::Absent => match self.tidy(marker_key).await? {
                     Step::Done(outcome) => return Ok(outcome),
@@ -135,12 +145,28 @@ impl<C: Cloud> Converter<'_, C> {
         Err(Failure::retriable("unsettled", format!("the object or its records changed {ROUNDS_MAX} times under us")))
     }
 
+    fn awaits_crawl(&self, marker: &Marker) -> bool {
+        let dataset = self.manifest.dataset(&marker.dataset);
+        dataset.is_some_and(|dataset| dataset.catalog == CatalogMode::Crawler) && !marker.is_handed_over()
+    }
+
+    /// Whether the marker's crawl is over. If not, it is seen to that there is one: the marker may be one that a
+    /// person wrote, or a newer one whose intake has not got that far.
+    async fn arrange_crawl(&self, found: Found) -> Result<bool, Failure> {
+        let dataset = found.marker.dataset.clone();
+        let arranged = crawl::arrange(self.cloud, &dataset, &self.invocation.request_id, vec![found]).await?;
+        match arranged.failures.into_iter().next() {
+            Some(error) => Err(error.into()),
+            None => Ok(!arranged.ready.is_empty()),
+        }
+    }
+
     /// Parks what cannot succeed or has failed too often; else gives the marker back and fails, for Lambda to
-    /// try again.
+    /// try again. What is decided is never parked for want of a service: it is finished as soon as it can be.
     async fn give_up(&mut self, claimed: &Claimed, failure: Failure) -> Result<Step, Failure> {
         let attempts = claimed.marker.attempts;
         tracing::error!(key = %claimed.marker.key, attempts, %failure, "the conversion failed");
-        if failure.permanent || attempts >= ATTEMPTS_MAX {
+        if failure.permanent || attempts >= ATTEMPTS_MAX && failure.code != UNFINISHED {
             return self.park(claimed, &failure).await;
         }
         if let Err(error) = ledger::release(self.cloud, claimed, &failure.to_string()).await {

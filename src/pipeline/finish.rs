@@ -13,6 +13,7 @@ use super::{
     ledger::{self, Attempt, Commit, Decision, Kind, Run, Versioned, put_decisively},
     ports::{Clock, Cloud, CloudError, Complete, Condition, Objects, Upload},
     schema,
+    telling::Telling,
 };
 use crate::dataset::Dataset;
 
@@ -43,6 +44,8 @@ pub(super) async fn finish<C: Cloud>(
         ensure_table(cloud, dataset, attempt),
         file_report(cloud, &attempt.run),
     )?;
+    // Before the record says so: whoever dies in between lets it be told twice, and never not at all.
+    cloud.tell(&Telling::of_run(&attempt.run)).await?;
     mark_done(cloud, record, attempt).await
 }
 

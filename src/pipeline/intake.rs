@@ -1,4 +1,5 @@
-//! From an S3 event to markers. Nothing is decided here: what arrives is written down, then convert is told.
+//! From an S3 event to markers. Nothing is decided here: what arrives is written down, then the dataset's crawler is
+//! started or, where there is none, convert is told.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    ledger::{self, Event, Kind, Marker, Origin},
-    ports::{Clock, CloudError, Condition, Functions, Objects},
+    crawl,
+    ledger::{self, Event, Found, Kind, Marker, Origin},
+    ports::{Clock, CloudError, CloudErrorKind, Condition, Crawlers, Functions, Objects, Put},
 };
-use crate::dataset::Manifest;
+use crate::dataset::{CatalogMode, Manifest};
 
 /// Objects of one event that are written down at the same time.
 const CONCURRENT_OBJECTS_MAX: usize = 16;
@@ -20,7 +22,7 @@ const CONCURRENT_OBJECTS_MAX: usize = 16;
 /// What became of an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Noted {
-    /// Keys that convert was told of.
+    /// Keys that are on their way: convert was told, or a crawl that ends sees to them.
     pub noted: Vec<String>,
     /// Records that are not the lake's business, each with why.
     pub ignored: Vec<String>,
@@ -38,17 +40,19 @@ pub struct IntakeError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Arrival {
     dataset: String,
+    catalog: CatalogMode,
     key: String,
     event: Event,
 }
 
-/// Handles one event of S3: writes one marker a source key and invokes convert for each.
+/// Handles one event of S3: writes one marker a source key, and invokes convert for each or starts their crawlers.
 ///
 /// # Errors
-/// When a record cannot be read, a marker not be written or convert not be invoked; the others are still handled.
+/// When a record cannot be read, a marker not be written, convert not be invoked or a crawler not be started; the
+/// others are still handled.
 pub async fn intake<C>(cloud: &C, manifest: &Manifest, raw_bucket: &str, event: &Value) -> Result<Noted, IntakeError>
 where
-    C: Objects + Functions + Clock,
+    C: Objects + Functions + Crawlers + Clock,
 {
     let mut answer = Noted::default();
     let mut failures = Vec::new();
@@ -65,22 +69,51 @@ where
         answer.ignored.push("the event has no records (S3 sends such a test when notifications are set up)".into());
     }
     let mut done = stream::iter(arrivals.into_values())
-        .map(|arrival| async move { (note(cloud, &arrival).await, arrival.key) })
+        .map(|arrival| async move { (note(cloud, &arrival).await, arrival) })
         .buffer_unordered(CONCURRENT_OBJECTS_MAX);
-    while let Some((result, key)) = done.next().await {
+    let mut to_crawl: BTreeMap<String, Vec<Found>> = BTreeMap::new();
+    while let Some((result, arrival)) = done.next().await {
         match result {
-            Ok(()) => answer.noted.push(key),
-            Err(error) => failures.push(format!("{key}: {error}")),
+            Ok(None) => answer.noted.push(arrival.key),
+            Ok(Some(found)) => to_crawl.entry(arrival.dataset).or_default().push(found),
+            Err(error) => failures.push(format!("{}: {error}", arrival.key)),
+        }
+    }
+    for (dataset, found) in to_crawl {
+        let keys = found.iter().map(|found| found.marker.key.clone()).collect();
+        match crawl(cloud, &dataset, found).await {
+            Ok(()) => answer.noted.extend::<Vec<String>>(keys),
+            Err(error) => failures.push(format!("{}: {error}", keys.join(", "))),
         }
     }
     answer.noted.sort();
     if failures.is_empty() { Ok(answer) } else { Err(IntakeError { failures }) }
 }
 
-/// Writes the marker, whatever is there, and only then tells convert.
-async fn note<C: Objects + Functions + Clock>(cloud: &C, arrival: &Arrival) -> Result<(), CloudError> {
+/// Writes the marker, whatever is there, and only then tells convert; the marker, when it is to be crawled first.
+async fn note<C: Objects + Functions + Clock>(cloud: &C, arrival: &Arrival) -> Result<Option<Found>, CloudError> {
     let marker = Marker::new(&arrival.dataset, &arrival.key, Origin::Event, Some(arrival.event.clone()), cloud.now());
-    drive(cloud, &marker).await
+    match arrival.catalog {
+        CatalogMode::Direct => drive(cloud, &marker).await.map(|()| None),
+        CatalogMode::Crawler => {
+            let (key, marker) = (Kind::Pending.key(&marker.dataset, &marker.key), marker.crawled());
+            match cloud.put(&key, ledger::body(&marker), Condition::Always).await? {
+                Put::Written(etag) => Ok(Some(Found { key, marker, etag })),
+                Put::Refused => Err(refused(key)),
+            }
+        }
+    }
+}
+
+/// Sees to it that the objects are crawled. Nobody can be handed over to convert here: the markers are new.
+async fn crawl<C: Objects + Crawlers + Clock>(cloud: &C, dataset: &str, found: Vec<Found>) -> Result<(), CloudError> {
+    let arranged = crawl::arrange(cloud, dataset, "intake", found).await?;
+    arranged.failures.into_iter().next().map_or(Ok(()), Err)
+}
+
+fn refused(target: String) -> CloudError {
+    let message = "a PUT without a condition was refused for its condition".to_owned();
+    CloudError { operation: "PutObject", target, message, kind: CloudErrorKind::Retriable }
 }
 
 /// Writes `marker` over whatever marker its key has, then invokes convert for it.
@@ -109,7 +142,7 @@ fn read_record(manifest: &Manifest, raw_bucket: &str, record: &Value) -> Result<
     if record.s3.bucket.name.as_deref() != Some(raw_bucket) {
         return Ok(Err(format!("{key}: not in the bucket {raw_bucket}")));
     }
-    if key.ends_with('/') && bytes.unwrap_or(0) == 0 {
+    if is_folder(&key, bytes.unwrap_or(0)) {
         return Ok(Err(format!("{key}: a folder, not a file")));
     }
     let Some(dataset) = manifest.dataset_of_key(&key) else {
@@ -117,7 +150,12 @@ fn read_record(manifest: &Manifest, raw_bucket: &str, record: &Value) -> Result<
     };
     let time = jiff::Timestamp::from_millisecond(record.event_time.timestamp_millis()).ok();
     let event = Event { name, time, etag: record.s3.object.e_tag, bytes, sequencer: record.s3.object.sequencer };
-    Ok(Ok(Arrival { dataset: dataset.name.clone(), key, event }))
+    Ok(Ok(Arrival { dataset: dataset.name.clone(), catalog: dataset.catalog, key, event }))
+}
+
+/// What the console makes when somebody asks it for a folder.
+pub(super) fn is_folder(key: &str, bytes: u64) -> bool {
+    key.ends_with('/') && bytes == 0
 }
 
 /// Keys in S3 events are encoded as in a form: `+` is a space

@@ -1,10 +1,15 @@
-//! A run as one log line in CloudWatch's embedded metric format: CloudWatch reads metrics out of it, people and
-//! queries the rest
+//! A run, and a sweep, as one log line in CloudWatch's embedded metric format: CloudWatch reads metrics out of it,
+//! people and queries the rest
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use serde_json::{Value, json};
 
-use super::ledger::{Run, RunOutcome};
+use jiff::Timestamp;
+
+use super::{
+    ledger::{Run, RunOutcome},
+    sweep::Swept,
+};
 
 /// Namespace of the lake's metrics.
 pub const NAMESPACE: &str = "lake";
@@ -22,9 +27,42 @@ const METRICS: &[(&str, &str)] = &[
     ("Parked", "Count"),
 ];
 
+/// Metrics of a sweep, each with its unit. Their dimensions are lake and stack.
+const SWEEP_METRICS: &[(&str, &str)] = &[
+    ("PendingObjects", "Count"),
+    ("OldestPendingSeconds", "Seconds"),
+    ("SweepRedriven", "Count"),
+    ("SweepFound", "Count"),
+];
+
+fn declared(metrics: &[(&str, &str)]) -> Vec<Value> {
+    metrics.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect()
+}
+
+/// The log line of a sweep that ended at `now`, without a newline at its end.
+pub fn sweep_line(lake: &str, stack: &str, swept: &Swept, now: Timestamp) -> String {
+    let line = json!({
+        "_aws": {
+            "Timestamp": now.as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["lake", "stack"]],
+                "Metrics": declared(SWEEP_METRICS),
+            }],
+        },
+        "lake": lake,
+        "stack": stack,
+        "PendingObjects": swept.pending,
+        "OldestPendingSeconds": swept.oldest_pending_seconds,
+        "SweepRedriven": swept.redriven,
+        "SweepFound": swept.found,
+        "sweep": swept,
+    });
+    line.to_string()
+}
+
 /// The log line of `run`, without a newline at its end.
 pub fn line(lake: &str, stack: &str, run: &Run) -> String {
-    let metrics: Vec<Value> = METRICS.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
     let waited = run.started_at.duration_since(run.noted_at).as_millis().max(0);
     let mut line = json!({
         "_aws": {
@@ -32,7 +70,7 @@ pub fn line(lake: &str, stack: &str, run: &Run) -> String {
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
                 "Dimensions": [["lake", "stack", "dataset"]],
-                "Metrics": metrics,
+                "Metrics": declared(METRICS),
             }],
         },
         "lake": lake,

@@ -2,7 +2,8 @@
 
 use super::{
     ledger::{self, Decision, Kind, Parked, Versioned, put_decisively},
-    ports::{Clock, CloudError, Condition, Delete, Objects},
+    ports::{Clock, CloudError, Condition, Delete, Events, Objects},
+    telling::Telling,
 };
 
 /// Writes `parked` over the record that was read before. `Lost`: somebody else has parked or unparked the key in
@@ -16,6 +17,18 @@ pub(super) async fn park<C: Objects + Clock>(
     let condition = before.map_or(Condition::Absent, |before| Condition::Matches(&before.etag));
     let bytes = ledger::body(parked);
     put_decisively(cloud, &key, bytes.clone(), condition, |there| there == bytes).await
+}
+
+/// Tells of an object that was given up, unless its record says that it was told of, and has the record say so. Should
+/// the record have changed since it was read, whoever changed it sees to that.
+pub(super) async fn tell<C: Objects + Events + Clock>(cloud: &C, parked: &Versioned<Parked>) -> Result<(), CloudError> {
+    if parked.value.told {
+        return Ok(());
+    }
+    cloud.tell(&Telling::of_run(&parked.value.run)).await?;
+    let told = Parked { told: true, ..parked.value.clone() };
+    park(cloud, &told, Some(parked)).await?;
+    Ok(())
 }
 
 /// Removes a parked record that a newer version of its object has overtaken, and only the version that was read.

@@ -1,11 +1,12 @@
-//! What the pipeline needs of the world, as small traits: objects with conditions, a catalog, functions to
-//! invoke, a clock, and an engine that converts. `aws/` implements them over the SDK, the tests in memory.
+//! What the pipeline needs of the world, as small traits: objects with conditions, a catalog, crawlers, functions to
+//! invoke, a bus for events, a clock, and an engine that converts. `aws/` implements them over the SDK, the tests in memory.
 
 use std::{future::Future, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::telling::Telling;
 use crate::{
     dataset::{Column, Dataset},
     executor::Report,
@@ -14,9 +15,9 @@ use crate::{
 pub use crate::executor::object::PendingUpload as Upload;
 
 /// All of it together: what a function of the pipeline runs on.
-pub trait Cloud: Objects + Catalog + Functions + Clock + Engine {}
+pub trait Cloud: Objects + Catalog + Crawlers + Functions + Events + Clock + Engine {}
 
-impl<T: Objects + Catalog + Functions + Clock + Engine> Cloud for T {}
+impl<T: Objects + Catalog + Crawlers + Functions + Events + Clock + Engine> Cloud for T {}
 
 /// An object's identity at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,15 @@ pub struct Listing {
     pub next: Option<String>,
 }
 
+/// A page of a bucket's objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Keys in byte order, each with its version.
+    pub objects: Vec<(String, Head)>,
+    /// There are more after the last.
+    pub more: bool,
+}
+
 /// A call that failed, or whose answer was lost: it may have taken effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {target}: {message}")]
@@ -111,10 +121,13 @@ pub enum CloudErrorKind {
     Damaged,
 }
 
-/// S3, as far as the ledger goes: everything in the processed bucket, but for [`Objects::source`].
+/// S3, as far as the ledger goes: everything in the processed bucket, but for [`Objects::source`] and
+/// [`Objects::sources`].
 pub trait Objects: Send + Sync {
     /// HEAD of an object in the raw bucket; `None` when it is not there.
     fn source(&self, key: &str) -> impl Future<Output = Result<Option<Head>, CloudError>> + Send;
+    /// One page of the raw bucket's objects below `prefix` whose keys come after `after`, `max` at most.
+    fn sources(&self, prefix: &str, after: &str, max: u16) -> impl Future<Output = Result<Sources, CloudError>> + Send;
     /// GET of a small object in the processed bucket.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Object>, CloudError>> + Send;
     /// PUT under a condition.
@@ -134,6 +147,13 @@ pub trait Objects: Send + Sync {
         page: Option<&str>,
         max: u16,
     ) -> impl Future<Output = Result<Listing, CloudError>> + Send;
+    /// The first keys below `prefix` that come after `after`, `max` at most.
+    fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        max: u16,
+    ) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
     /// Completes an upload; one that was completed before counts.
     fn complete(&self, upload: &Upload) -> impl Future<Output = Result<Complete, CloudError>> + Send;
     /// AbortMultipartUpload; an upload that is gone is no error.
@@ -167,6 +187,75 @@ pub trait Catalog: Send + Sync {
         table: &Table,
         columns: &[Column],
     ) -> impl Future<Output = Result<bool, CloudError>> + Send;
+}
+
+/// A crawler as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crawler {
+    /// What it does.
+    pub state: CrawlerState,
+    /// The last crawl that ended; `None` when none has.
+    pub last: Option<LastCrawl>,
+}
+
+/// What a crawler does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrawlerState {
+    /// Nothing: it can be started.
+    Ready,
+    /// It crawls.
+    Running,
+    /// It has crawled, and cannot be started yet.
+    Stopping,
+}
+
+/// A crawl that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastCrawl {
+    /// When it began: tells it from every other crawl of its crawler.
+    pub start: Timestamp,
+    /// How it ended.
+    pub status: CrawlStatus,
+    /// Why it did not succeed, as the crawler says.
+    pub message: Option<String>,
+}
+
+/// How a crawl ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrawlStatus {
+    /// The catalog is up to date.
+    Succeeded,
+    /// It is not.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+/// Answer to starting a crawler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartedCrawl {
+    /// A crawl has begun.
+    Started,
+    /// `CrawlerRunningException`: one was under way, or is being stopped.
+    AlreadyRunning,
+}
+
+/// Glue's crawlers, one a dataset.
+pub trait Crawlers: Send + Sync {
+    /// The dataset's crawler. One that is not there is an error that may pass: an apply makes it.
+    fn crawler(&self, dataset: &str) -> impl Future<Output = Result<Crawler, CloudError>> + Send;
+    /// Starts it.
+    fn start_crawl(&self, dataset: &str) -> impl Future<Output = Result<StartedCrawl, CloudError>> + Send;
+    /// The dataset whose crawler has that name.
+    fn dataset_of_crawler(&self, crawler: &str) -> Option<String>;
+    /// The name of the dataset's crawler.
+    fn crawler_of_dataset(&self, dataset: &str) -> Option<String>;
+}
+
+/// The default event bus.
+pub trait Events: Send + Sync {
+    /// Sends one event. That it is sent twice is allowed, that it is not sent is an error.
+    fn tell(&self, telling: &Telling) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// Lambda.

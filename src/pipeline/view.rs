@@ -106,12 +106,26 @@ pub struct KeyState {
 pub enum Stage {
     /// No event of it has been heard yet, or it was deleted or overwritten before it was converted.
     Unknown,
-    /// It waits.
+    /// It waits for convert.
     Pending,
+    /// It waits for a crawl that counts for it.
+    AwaitingCrawl {
+        /// About when that crawl began; `None` while one that does not count is under way, after which it begins.
+        since: Option<Timestamp>,
+        /// Crawls that have failed meanwhile.
+        failures: u32,
+    },
+    /// Its crawl is over, and convert is told.
+    Crawled {
+        /// When that was noticed.
+        at: Timestamp,
+    },
     /// It is being converted.
     Converting {
         /// Request id of the invocation.
         owner: String,
+        /// Since when.
+        since: Timestamp,
     },
     /// It is decided and being finished.
     Finishing,
@@ -119,6 +133,8 @@ pub enum Stage {
     Committed {
         /// Id of the run report.
         run: String,
+        /// Whether it was told of on the event bus.
+        told: bool,
     },
     /// It was given up.
     Parked {
@@ -126,7 +142,25 @@ pub enum Stage {
         code: String,
         /// What is wrong, where, and what to do.
         message: String,
+        /// Whether it was told of on the event bus.
+        told: bool,
     },
+}
+
+impl Stage {
+    /// How far a marker has come at `now`.
+    pub fn of_marker(marker: &Marker, now: Timestamp) -> Self {
+        if let Some(claim) = marker.live_claim(now) {
+            return Stage::Converting { owner: claim.owner.clone(), since: claim.since };
+        }
+        let Some(crawl) = &marker.crawl else { return Stage::Pending };
+        match (&crawl.handed_over, &crawl.noted) {
+            (Some(handed_over), _) => Stage::Crawled { at: handed_over.at },
+            (None, noted) => {
+                Stage::AwaitingCrawl { since: noted.as_ref().map(|noted| noted.at), failures: crawl.failures }
+            }
+        }
+    }
 }
 
 impl KeyState {
@@ -137,16 +171,15 @@ impl KeyState {
             return Stage::Finishing;
         }
         if let Some(current) = commit.and_then(|commit| commit.current.as_ref()).filter(|it| it.etag == etag) {
-            return Stage::Committed { run: current.run.clone() };
+            return Stage::Committed { run: current.run.clone(), told: current.told };
         }
         if let Some(marker) = &self.marker {
-            return match marker.live_claim(now) {
-                Some(claim) => Stage::Converting { owner: claim.owner.clone() },
-                None => Stage::Pending,
-            };
+            return Stage::of_marker(marker, now);
         }
         match self.parked.as_ref().filter(|parked| parked.etag == etag) {
-            Some(parked) => Stage::Parked { code: parked.code.clone(), message: parked.message.clone() },
+            Some(Parked { code, message, told, .. }) => {
+                Stage::Parked { code: code.clone(), message: message.clone(), told: *told }
+            }
             None => Stage::Unknown,
         }
     }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    lake::{Buckets, Catalog},
     policy::inside,
+    storage::{Buckets, Catalog},
 };
 use crate::{
     dataset::Dataset,
@@ -13,6 +13,19 @@ use crate::{
 
 /// Events that tell of a new or a new version of an object, however it was written.
 const CREATED: &str = "s3:ObjectCreated:*";
+
+/// What the names of crawled tables begin with.
+pub(super) const RAW_TABLE_PREFIX: &str = "raw_";
+
+/// What the crawler puts before the name of the folder that it crawls, to make its table's. The dataset's name is part
+/// of it where the folder is called otherwise, so that two datasets whose folders bear one name have two tables.
+pub(super) fn raw_table_prefix(dataset: &Dataset) -> String {
+    let folder = dataset.source.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    match folder == dataset.name {
+        true => RAW_TABLE_PREFIX.to_owned(),
+        false => format!("{RAW_TABLE_PREFIX}{}_", dataset.name),
+    }
+}
 
 /// Its objects in the raw bucket.
 pub(super) fn raw_objects(dataset: &Dataset, buckets: &Buckets) -> Value {
@@ -24,10 +37,9 @@ pub(super) fn processed_objects(dataset: &Dataset, buckets: &Buckets) -> Value {
     inside(&buckets.processed.arn(), &format!("/{}/*", dataset.name))
 }
 
-/// The table called `name`.
-pub(super) fn table(name: &str, catalog: &Catalog) -> Value {
-    let (prefix, table) = (catalog.arn("table/"), format!("/{name}"));
-    concat([prefix.as_str().into(), (&catalog.database.name()).into(), table.as_str().into()]).to_value()
+/// The ARN of its table of Parquet files.
+pub(super) fn table(dataset: &Dataset, catalog: &Catalog) -> Value {
+    catalog.table(&dataset.name).to_value()
 }
 
 /// Objects below its prefix go to `function`.

@@ -1,15 +1,26 @@
 //! The embedded infrastructure program: what a lake is made of, as resources that refer to each other. Pure: from
 //! values to values.
 //!
-//! [`lake`] declares what a lake has once, [`dataset`] what each dataset adds, [`policy`] writes IAM documents.
+//! [`lake`] puts a lake together from its parts: [`storage`] (buckets, catalog, code), [`function`] (the functions,
+//! their roles and rights), [`events`] (the ways from one to the next), [`crawl`] (a crawler for each dataset that
+//! wants one), [`watch`] (alarms and dashboard). [`dataset`] is what each dataset adds to them, [`policy`] writes IAM
+//! documents.
 
+mod crawl;
 mod dataset;
+mod events;
+mod function;
 mod lake;
 mod policy;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-use crate::{dataset::Dataset, resource::Program};
+use crate::{
+    dataset::{CatalogMode, Dataset},
+    resource::Program,
+};
 
 /// All that the program is made from.
 #[derive(Debug, Clone)]
@@ -24,6 +35,11 @@ pub struct Inputs {
     pub account_id: String,
     /// Partition of the region, what its ARNs begin with: `aws`, `aws-cn`, `aws-us-gov`.
     pub partition: String,
+    /// Whether the cloud's endpoint keeps requests from being read on the way: TLS, or loopback. Buckets then refuse
+    /// any other way.
+    pub secure_transport: bool,
+    /// Who is told of runs and failures, by e-mail.
+    pub alerts: Vec<String>,
     /// Whether raw and processed data stay in the cloud when the lake is destroyed.
     pub on_destroy_retain: bool,
     /// The tables.
@@ -36,6 +52,27 @@ pub struct Inputs {
     pub intake: FunctionSize,
     /// What convert gets.
     pub convert: FunctionSize,
+    /// What sweep gets.
+    pub sweep: FunctionSize,
+}
+
+impl Inputs {
+    /// What the names of the stack's resources begin with, where the plan gives them
+    /// ([`crate::resource::physical_name`]).
+    fn name_prefix(&self) -> String {
+        format!("{}-{}-", self.lake, self.stack)
+    }
+
+    /// The ARN of `resource` in the stack's account and region.
+    fn arn(&self, service: &str, resource: &str) -> String {
+        let Inputs { partition, region, account_id, .. } = self;
+        format!("arn:{partition}:{service}:{region}:{account_id}:{resource}")
+    }
+
+    /// The datasets whose files a crawler looks at first.
+    fn crawled(&self) -> impl Iterator<Item = &Dataset> {
+        self.datasets.iter().filter(|dataset| dataset.catalog == CatalogMode::Crawler)
+    }
 }
 
 /// The zip that holds every function, among the assets of the provider by its hash.
@@ -78,6 +115,8 @@ impl FunctionSize {
     pub const INTAKE: Self = FunctionSize { memory_mb: 512, timeout_seconds: 60 };
     /// What convert gets by default: one vCPU, and the longest time that Lambda gives.
     pub const CONVERT: Self = FunctionSize { memory_mb: 1769, timeout_seconds: 900 };
+    /// What sweep gets by default: it lists and compares.
+    pub const SWEEP: Self = FunctionSize { memory_mb: 512, timeout_seconds: 300 };
 }
 
 /// Declares the lake.

@@ -15,13 +15,27 @@ fn inputs() -> Inputs {
         region: "eu-west-1".into(),
         account_id: "123456789012".into(),
         partition: "aws".into(),
+        secure_transport: true,
+        alerts: vec!["ann@example.com".into()],
         on_destroy_retain: false,
-        datasets: vec![Dataset::new("flights", "in/flights/"), Dataset::new("airlines", "in/airlines/")],
+        datasets: vec![crawled("flights", "in/flights/"), Dataset::new("airlines", "in/airlines/")],
         package: FunctionPackage { sha256: "feed".into(), architecture: "arm64".into() },
         manifest: ManifestObject { key: "manifests/cafe.json".into(), sha256: "cafe".into() },
         intake: FunctionSize::INTAKE,
         convert: FunctionSize::CONVERT,
+        sweep: FunctionSize::SWEEP,
     }
+}
+
+fn crawled(name: &str, source: &str) -> Dataset {
+    Dataset { catalog: CatalogMode::Crawler, ..Dataset::new(name, source) }
+}
+
+/// The same lake, none of whose datasets has a crawler.
+fn direct() -> Inputs {
+    let mut inputs = inputs();
+    inputs.datasets.iter_mut().for_each(|dataset| dataset.catalog = CatalogMode::Direct);
+    inputs
 }
 
 fn declared<'a>(program: &'a Program, kind: &str, name: &str) -> &'a crate::resource::Declared {
@@ -61,47 +75,92 @@ fn the_program_declares_these_resources_and_no_others() {
     let mut addresses: Vec<_> = program.resources().iter().map(|declared| declared.address.to_string()).collect();
     addresses.sort();
     insta::assert_snapshot!(addresses.join("\n"), @r"
+    aws:cloudwatch:Alarm/dead-letters
+    aws:cloudwatch:Alarm/errors-convert
+    aws:cloudwatch:Alarm/errors-intake
+    aws:cloudwatch:Alarm/errors-sweep
+    aws:cloudwatch:Alarm/pending-age
+    aws:cloudwatch:Dashboard/lake
+    aws:events:Rule/crawl-failed-flights
+    aws:events:Rule/crawled-flights
+    aws:events:Rule/job-failed
+    aws:events:Rule/job-succeeded
+    aws:events:Rule/sweep
+    aws:events:Target/crawl-failed-flights
+    aws:events:Target/crawled-flights
+    aws:events:Target/job-failed
+    aws:events:Target/job-succeeded
+    aws:events:Target/sweep
+    aws:glue:Crawler/flights
     aws:glue:Database/lake
     aws:iam:Role/convert
+    aws:iam:Role/crawler
     aws:iam:Role/intake
+    aws:iam:Role/sweep
     aws:iam:RolePolicy/convert
+    aws:iam:RolePolicy/convert-itself
+    aws:iam:RolePolicy/crawler
     aws:iam:RolePolicy/intake
+    aws:iam:RolePolicy/sweep
     aws:lambda:EventInvokeConfig/convert
     aws:lambda:EventInvokeConfig/intake
+    aws:lambda:EventInvokeConfig/sweep
     aws:lambda:Function/convert
     aws:lambda:Function/intake
+    aws:lambda:Function/sweep
+    aws:lambda:Permission/convert
     aws:lambda:Permission/intake
+    aws:lambda:Permission/sweep
     aws:logs:LogGroup/convert
     aws:logs:LogGroup/intake
+    aws:logs:LogGroup/sweep
     aws:s3:Bucket/artifacts
     aws:s3:Bucket/processed
     aws:s3:Bucket/raw
     aws:s3:BucketEncryption/artifacts
     aws:s3:BucketEncryption/processed
     aws:s3:BucketEncryption/raw
+    aws:s3:BucketLifecycle/artifacts
+    aws:s3:BucketLifecycle/processed
+    aws:s3:BucketLifecycle/raw
     aws:s3:BucketNotification/raw
+    aws:s3:BucketPolicy/artifacts
+    aws:s3:BucketPolicy/processed
+    aws:s3:BucketPolicy/raw
     aws:s3:BucketPublicAccessBlock/artifacts
     aws:s3:BucketPublicAccessBlock/processed
     aws:s3:BucketPublicAccessBlock/raw
     aws:s3:BucketVersioning/artifacts
     aws:s3:BucketVersioning/processed
     aws:s3:BucketVersioning/raw
+    aws:s3:Document/crawlers
     aws:s3:Object/manifest
     aws:s3:Object/package
+    aws:sns:Subscription/ann@example.com
+    aws:sns:Topic/alerts
+    aws:sns:TopicPolicy/alerts
+    aws:sqs:Queue/dead-letters
+    aws:sqs:QueuePolicy/dead-letters
     ");
 }
 
 #[test]
-fn intake_may_write_markers_and_invoke_convert() {
+fn intake_may_write_markers_start_crawls_and_invoke_convert() {
     insta::assert_snapshot!(rights(&program(&inputs()), "intake"), @r"
     logs:CreateLogStream logs:PutLogEvents
         <LogGroup intake arn>:*
     s3:GetObject
         <Bucket artifacts arn>/manifests/*
+    sqs:SendMessage
+        <Queue dead-letters arn>
     s3:PutObject
         <Bucket processed arn>/_lake/pending/*
     lambda:InvokeFunction
         <Function convert arn>
+    s3:GetObject
+        <Bucket processed arn>/_lake/pending/*
+    glue:GetCrawler glue:StartCrawler
+        arn:aws:glue:eu-west-1:123456789012:crawler/flights-local-*
     ");
 }
 
@@ -112,6 +171,8 @@ fn convert_may_read_its_sources_and_write_its_outputs_its_ledger_and_its_tables(
         <LogGroup convert arn>:*
     s3:GetObject
         <Bucket artifacts arn>/manifests/*
+    sqs:SendMessage
+        <Queue dead-letters arn>
     s3:ListBucket
         <Bucket raw arn>
         <Bucket processed arn>
@@ -124,10 +185,122 @@ fn convert_may_read_its_sources_and_write_its_outputs_its_ledger_and_its_tables(
         <Database lake arn>
         arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/flights
         arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/airlines
+    events:PutEvents
+        arn:aws:events:eu-west-1:123456789012:event-bus/default
     s3:GetObject
         <Bucket raw arn>/in/flights/*
         <Bucket raw arn>/in/airlines/*
+    glue:GetCrawler glue:StartCrawler
+        arn:aws:glue:eu-west-1:123456789012:crawler/flights-local-*
     ");
+}
+
+#[test]
+fn sweep_may_read_the_ledger_and_write_markers_and_nothing_else_there() {
+    insta::assert_snapshot!(rights(&program(&inputs()), "sweep"), @r"
+    logs:CreateLogStream logs:PutLogEvents
+        <LogGroup sweep arn>:*
+    s3:GetObject
+        <Bucket artifacts arn>/manifests/*
+    sqs:SendMessage
+        <Queue dead-letters arn>
+    s3:ListBucket
+        <Bucket raw arn>
+        <Bucket processed arn>
+    s3:GetObject
+        <Bucket processed arn>/_lake/pending/*
+        <Bucket processed arn>/_lake/commits/*
+        <Bucket processed arn>/_lake/parked/*
+    s3:PutObject
+        <Bucket processed arn>/_lake/pending/*
+        <Bucket processed arn>/_lake/parked/*
+    events:PutEvents
+        arn:aws:events:eu-west-1:123456789012:event-bus/default
+    lambda:InvokeFunction
+        <Function convert arn>
+    glue:GetCrawler glue:StartCrawler
+        arn:aws:glue:eu-west-1:123456789012:crawler/flights-local-*
+    ");
+}
+
+#[test]
+fn the_crawlers_may_read_the_files_of_crawled_datasets_and_write_raw_tables_only() {
+    insta::assert_snapshot!(rights(&program(&inputs()), "crawler"), @r"
+    s3:ListBucket
+        <Bucket raw arn>
+    s3:GetObject
+        <Bucket raw arn>/in/flights/*
+    glue:GetDatabase glue:GetTable glue:CreateTable glue:UpdateTable glue:GetPartitions glue:BatchGetPartition glue:BatchCreatePartition glue:UpdatePartition
+        arn:aws:glue:eu-west-1:123456789012:catalog
+        <Database lake arn>
+        arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/raw_*
+    logs:CreateLogGroup logs:CreateLogStream logs:PutLogEvents
+        arn:aws:logs:eu-west-1:123456789012:log-group:/aws-glue/crawlers:*
+    ");
+}
+
+#[test]
+fn without_crawlers_nothing_of_crawling_is_declared() {
+    let program = program(&direct());
+    let text: Vec<String> = program
+        .resources()
+        .iter()
+        .map(|declared| format!("{} {}", declared.address, serde_json::to_string(&declared.inputs).unwrap()))
+        .collect();
+    let crawling: Vec<_> = text.iter().filter(|text| text.to_lowercase().contains("crawler")).collect();
+    assert!(crawling.is_empty(), "{crawling:?}");
+    assert!(!text.iter().any(|text| text.starts_with("aws:iam:RolePolicy/convert-itself")));
+}
+
+#[test]
+fn rules_hear_their_own_crawler_and_their_own_stack() {
+    let program = program(&inputs());
+    let pattern = |name| readable(&declared(&program, "aws:events:Rule", name).inputs["pattern"]);
+    let crawled = pattern("crawled-flights");
+    assert_eq!(
+        crawled["detail"],
+        serde_json::json!({ "crawlerName": ["<Crawler flights name>"], "state": ["Succeeded"] })
+    );
+    assert_eq!(pattern("crawl-failed-flights")["detail"]["state"][0], "Failed");
+    let job = pattern("job-failed");
+    assert_eq!(job["source"][0], "lake.flights");
+    assert_eq!(job["detail"], serde_json::json!({ "stack": ["local"], "state": ["Failed"] }));
+}
+
+#[test]
+fn every_target_has_a_dead_letter_queue_and_comes_after_the_permission_it_needs() {
+    let program = program(&inputs());
+    let targets = program.resources().iter().filter(|declared| declared.address.kind == "aws:events:Target");
+    for target in targets {
+        assert_eq!(readable(&target.inputs["dead_letter"]), "<Queue dead-letters arn>", "{}", target.address);
+        let arn = readable(&target.inputs["arn"]);
+        let function = arn.as_str().unwrap().strip_prefix("<Function ").and_then(|rest| rest.split(' ').next());
+        if let Some(function) = function {
+            let permission = Address::new("aws:lambda:Permission", function);
+            assert!(target.dependencies().contains(&permission), "{}", target.address);
+        }
+    }
+}
+
+#[test]
+fn datasets_whose_folders_bear_one_name_have_raw_tables_of_their_own() {
+    let prefix = |name: &str, source: &str| dataset::raw_table_prefix(&Dataset::new(name, source));
+    assert_eq!(prefix("flights", "in/flights/"), "raw_");
+    assert_eq!(prefix("arrivals", "in/flights/"), "raw_arrivals_");
+}
+
+#[test]
+fn a_bucket_refuses_what_comes_without_tls_where_the_endpoint_has_it() {
+    let policies = |inputs: &Inputs| {
+        let program = program(inputs);
+        program.resources().iter().filter(|declared| declared.address.kind == "aws:s3:BucketPolicy").count()
+    };
+    assert_eq!(policies(&inputs()), 3);
+    assert_eq!(policies(&Inputs { secure_transport: false, ..inputs() }), 0);
+    let program = program(&inputs());
+    let document = readable(&declared(&program, "aws:s3:BucketPolicy", "raw").inputs["document"]);
+    assert_eq!(document["Statement"][0]["Effect"], "Deny");
+    assert_eq!(document["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"], "false");
 }
 
 #[test]
@@ -144,7 +317,7 @@ fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
             assert!(texts(&resources).iter().all(|resource| !resource.starts_with('*')), "{statement}");
         }
     }
-    assert_eq!(statements, 10);
+    assert_eq!(statements, 30);
 }
 
 #[test]
@@ -154,7 +327,7 @@ fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
     let partition = "aws-us-gov";
     let mut exact = 0;
     for count in 1..100 {
-        let dataset = |number| Dataset::new(format!("dataset_{number}"), format!("a/source/{number}/"));
+        let dataset = |number| crawled(&format!("dataset_{number}"), &format!("a/source/{number}/"));
         let inputs = Inputs {
             lake: lake.into(),
             stack: stack.into(),
@@ -164,17 +337,26 @@ fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
             ..inputs()
         };
         let program = program(&inputs);
-        let document = resolve(&declared(&program, "aws:iam:RolePolicy", "convert").inputs["document"], &|reference| {
-            let schema = crate::resource::aws::schema(&reference.address.kind)?;
-            let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
-            let arn = match reference.address.kind.as_str() {
-                "aws:s3:Bucket" => format!("arn:{partition}:s3:::{name}"),
-                "aws:logs:LogGroup" => format!("arn:{partition}:logs:ap-southeast-3:123456789012:log-group:{name}"),
-                _ => format!("arn:{partition}:glue:ap-southeast-3:123456789012:database/{name}"),
-            };
-            Some(Value::String(if reference.output == "arn" { arn } else { name }))
-        });
-        assert!(document.to_string().len() <= lake::ROLE_POLICIES_CHARS_MAX, "{count}: {document}");
+        let resolved = |policy: &str| {
+            resolve(&declared(&program, "aws:iam:RolePolicy", policy).inputs["document"], &|reference| {
+                let schema = crate::resource::aws::schema(&reference.address.kind)?;
+                let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
+                let arn = match reference.address.kind.as_str() {
+                    "aws:s3:Bucket" => format!("arn:{partition}:s3:::{name}"),
+                    "aws:lambda:Function" => {
+                        format!("arn:{partition}:lambda:ap-southeast-3:123456789012:function:{name}")
+                    }
+                    "aws:sqs:Queue" => format!("arn:{partition}:sqs:ap-southeast-3:123456789012:{name}"),
+                    "aws:logs:LogGroup" => format!("arn:{partition}:logs:ap-southeast-3:123456789012:log-group:{name}"),
+                    _ => format!("arn:{partition}:glue:ap-southeast-3:123456789012:database/{name}"),
+                };
+                Some(Value::String(if reference.output == "arn" { arn } else { name }))
+            })
+        };
+        let document = resolved("convert");
+        let characters = document.to_string().len() + resolved("convert-itself").to_string().len();
+        assert!(resolved("crawler").to_string().len() <= function::ROLE_POLICIES_CHARS_MAX, "{count}");
+        assert!(characters <= function::ROLE_POLICIES_CHARS_MAX, "{count}: {document}");
         exact += u32::from(document.to_string().contains("/a/source/0/*"));
     }
     assert!((20..99).contains(&exact), "the policy names every dataset of up to {exact}");
@@ -212,11 +394,15 @@ fn each_dataset_has_a_notification_for_its_prefix_and_an_output() {
     let outputs: Vec<_> =
         program.outputs().iter().map(|(name, value)| format!("{name} = {}", readable(value))).collect();
     insta::assert_snapshot!(outputs.join("\n"), @r#"
+    alerts_topic = "<Topic alerts arn>"
     convert_function = "<Function convert name>"
+    crawler_flights = "<Crawler flights name>"
     database = "<Database lake name>"
+    dead_letters_queue = "<Queue dead-letters url>"
     intake_function = "<Function intake name>"
     processed_bucket = "<Bucket processed name>"
     raw_bucket = "<Bucket raw name>"
+    sweep_function = "<Function sweep name>"
     upload_airlines = "s3://<Bucket raw name>/in/airlines/"
     upload_flights = "s3://<Bucket raw name>/in/flights/"
     "#);
@@ -231,7 +417,7 @@ fn only_data_stay_when_the_lake_is_told_to_retain_them() {
     };
     assert!(retained(false).is_empty());
     let kept = retained(true);
-    assert_eq!(kept.len(), 8, "{kept:?}");
+    assert_eq!(kept.len(), 12, "{kept:?}");
     assert!(kept.iter().all(|address| address.ends_with("/raw") || address.ends_with("/processed")), "{kept:?}");
 }
 
@@ -242,7 +428,7 @@ fn functions_get_their_environment_and_only_intake_knows_convert() {
         let environment = &declared(&program, "aws:lambda:Function", function).inputs["environment"];
         environment.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
     };
-    insta::assert_snapshot!(names("convert"), @"LAKE_ARTIFACTS_BUCKET LAKE_DATABASE LAKE_MANIFEST LAKE_NAME LAKE_PROCESSED_BUCKET LAKE_RAW_BUCKET LAKE_STACK");
+    insta::assert_snapshot!(names("convert"), @"LAKE_ARTIFACTS_BUCKET LAKE_CRAWLERS LAKE_CRAWLERS_VERSION LAKE_DATABASE LAKE_MANIFEST LAKE_NAME LAKE_PROCESSED_BUCKET LAKE_RAW_BUCKET LAKE_STACK");
     assert_eq!(names("intake").replace("LAKE_CONVERT_FUNCTION ", ""), names("convert"));
     assert_ne!(names("intake"), names("convert"));
 }

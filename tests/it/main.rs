@@ -1,10 +1,12 @@
 //! One integration binary. `tidy` holds the lines of docs/ARCHITECTURE.md; the others drive the real binary against
 //! the real embedded cloud.
 
+mod chain;
 mod config;
 mod control;
 mod peers;
 mod pipeline;
 mod python;
+mod record;
 mod tidy;
 mod world;

@@ -118,6 +118,48 @@ fn boto3_and_the_aws_command_see_everything_and_after_destroy_nothing() {
 }
 
 #[test]
+fn every_service_of_the_chain_is_driven_by_hand_with_boto3_and_the_aws_command() {
+    let project = Project::new(ORDERS);
+    project.lake(&["cloud", "start"]).ok();
+    let env = environment(&project);
+    let seen = python::script("drive.py", &[], &env);
+    assert_eq!(seen["missing queue"], "AWS.SimpleQueueService.NonExistentQueue", "{seen}");
+    assert_eq!(seen["mail is pending"], "pending confirmation");
+    assert_eq!(seen["notification"], json!(["Notification", "hello", "this one"]));
+    assert_eq!(seen["missing topic"], "NotFound");
+    assert_eq!(seen["put"], json!([1, "NotAuthorizedForSourceException"]));
+    assert_eq!(seen["transformed"], json!(["\"it is apple\""]));
+    assert_eq!(seen["a pattern is tested"], true);
+    assert_eq!(seen["bad pattern"], "InvalidEventPatternException");
+    assert_eq!(seen["rule with targets"], "ValidationException");
+    assert_eq!(seen["alarm"], "ALARM");
+    assert_eq!(seen["metrics"], json!(["depth"]));
+    assert_eq!(seen["statistics"], json!([7.0, 1.0]));
+    assert_eq!(seen["dashboards"], json!(["hand"]));
+    assert_eq!(seen["crawl"], "SUCCEEDED");
+    assert_eq!(seen["columns"], json!([["id", "bigint"], ["price", "double"], ["day", "string"]]));
+    assert_eq!(seen["partition keys"], json!(["year"]));
+    assert_eq!(seen["partitions"], json!(["2025", "2026"]));
+    assert_eq!(seen["missing crawler"], "EntityNotFoundException");
+    let denied = seen["without a policy"].as_array().unwrap();
+    assert!(denied.iter().all(|code| !code.is_null()), "{denied:?}");
+    assert_eq!(denied[0], "AccessDenied");
+    assert_eq!(denied[1], "AccessDeniedException");
+    assert_eq!(seen["with a policy"], json!([null, null, "AccessDenied"]));
+
+    let aws = |args: &[&str]| {
+        let mut command = Command::new(python::bin().join("aws"));
+        python::run(command.args(args).args(["--output", "text"]).envs(env.iter().cloned()))
+    };
+    assert!(aws(&["sqs", "list-queues"]).contains("/hand-dead"));
+    assert!(aws(&["sns", "list-topics"]).contains(":hand"));
+    assert!(aws(&["events", "list-rules"]).contains("hand"));
+    assert!(aws(&["cloudwatch", "describe-alarms"]).contains("hand"));
+    assert!(aws(&["glue", "get-crawlers"]).contains("hand"));
+    assert!(aws(&["iam", "list-users"]).contains("ann"));
+}
+
+#[test]
 fn a_wrong_secret_is_refused_by_the_clouds_port() {
     let project = Project::new(ORDERS);
     project.lake(&["cloud", "start"]).ok();

@@ -1,6 +1,7 @@
 //! `lake cloud`: the embedded AWS as a server in the background.
 
 mod env;
+mod faults;
 /// How a server in the background is found.
 pub mod files;
 /// What is in a cloud, from its own listings.
@@ -36,6 +37,7 @@ enum Command {
     Status(status::Args),
     Reset(reset::Args),
     Env(env::Args),
+    Faults(faults::Args),
     #[command(hide = true)]
     Serve(serve::Args),
 }
@@ -48,6 +50,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Status(args) => status::run(args, context).await,
         Command::Reset(args) => reset::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
+        Command::Faults(args) => faults::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
     }
 }

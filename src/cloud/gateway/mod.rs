@@ -14,7 +14,7 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Request, Response,
+    HeaderMap, HeaderValue, Method, Request, Response,
     header::{EXPECT, HOST},
     request::Parts,
 };
@@ -28,9 +28,10 @@ pub(crate) use refusal::WRONG_SIGNATURE;
 use signature::Signature;
 
 use super::{
-    authorise::authorise,
+    authorise::{Signed, authorise},
     credentials::{self, Secret},
     error::ApiError,
+    faults::{Fate, Faults},
     s3::S3Front,
     service::{Call, Protocol, Service},
     store::Store,
@@ -42,26 +43,36 @@ const LAMBDA_BODY_BYTES: usize = 70 * 1024 * 1024;
 /// Largest body of a request to any other service but S3, in bytes.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 
+/// The request took effect, and its connection is to break before the answer: a fault that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is lost, as the plan of faults has it")]
+pub struct AnswerLost;
+
 /// Id of a request: travels in `http::Extensions` to S3, in [`Call`] to the others.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
+
+/// Region of a signature's scope, for S3.
+#[derive(Debug, Clone)]
+pub struct SignedRegion(pub String);
 
 /// Answers every request of the one port.
 pub struct Gateway {
     store: Arc<Store>,
     s3: S3Front,
+    faults: Arc<Faults>,
     services: HashMap<&'static str, Arc<dyn Service>>,
 }
 
 impl Gateway {
     /// A gateway to these services and S3.
-    pub fn new(store: Arc<Store>, s3: S3Front, services: Vec<Arc<dyn Service>>) -> Self {
+    pub fn new(store: Arc<Store>, s3: S3Front, services: Vec<Arc<dyn Service>>, faults: Arc<Faults>) -> Self {
         let services = services.into_iter().map(|service| (service.scope(), service)).collect();
-        Gateway { store, s3, services }
+        Gateway { store, s3, faults, services }
     }
 
-    /// Answers one request. Whatever goes wrong becomes an AWS-shaped answer.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    /// Answers one request. Whatever goes wrong becomes an AWS-shaped answer; `Err` is a fault that was asked for.
+    pub async fn handle<B>(&self, request: Request<B>) -> Result<Response<Body>, AnswerLost>
     where
         Body: From<B>,
     {
@@ -71,45 +82,71 @@ impl Gateway {
         let body = Draining::wrap(Body::from(body), !parts.headers.contains_key(EXPECT));
         let answered = AssertUnwindSafe(self.route(parts, body, &request_id)).catch_unwind().await;
         let mut response = match answered {
-            Ok(response) => response,
+            Ok(response) => response?,
             Err(_) => sniffed.error(&ApiError::internal("a handler panicked; see above"), &request_id),
         };
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().entry("x-amz-request-id").or_insert_with(|| id.clone());
             response.headers_mut().entry("x-amzn-requestid").or_insert(id);
         }
-        response
+        Ok(response)
     }
 
-    async fn route(&self, parts: Parts, body: Body, request_id: &str) -> Response<Body> {
+    async fn route(&self, parts: Parts, body: Body, request_id: &str) -> Result<Response<Body>, AnswerLost> {
         let sniffed = Dialect::sniff(&parts.headers);
         let signature = match check_host(&parts.headers).and_then(|()| Signature::parse(&parts)) {
             Ok(signature) => signature,
-            Err(refusal) => return sniffed.error(&refusal.in_dialect(sniffed), request_id),
+            Err(Refusal::Unsigned) if is_link(&parts) => return Ok(self.follow(&parts, request_id).await),
+            Err(refusal) => return Ok(sniffed.error(&refusal.in_dialect(sniffed), request_id)),
         };
         if signature.service == "s3" {
             return self.call_s3(parts, body, &signature, request_id).await;
         }
         let Some(service) = self.services.get(signature.service.as_str()) else {
             let refusal = Refusal::NoSuchService(signature.service);
-            return sniffed.error(&refusal.in_dialect(sniffed), request_id);
+            return Ok(sniffed.error(&refusal.in_dialect(sniffed), request_id));
         };
         let dialect = Dialect::from(service.protocol(&parts.headers));
-        match self.call(&**service, parts, body, &signature, request_id).await {
-            Ok(response) => response.map(Body::from),
-            Err(error) => dialect.error(&error, request_id),
+        let (answered, fate) = match self.call(&**service, parts, body, &signature, request_id).await {
+            Ok((response, fate)) => (response.map(Body::from), fate),
+            Err(error) => (dialect.error(&error, request_id), Fate::Answered),
+        };
+        if fate == Fate::AnswerLost { Err(AnswerLost) } else { Ok(answered) }
+    }
+
+    /// A link without a signature: answered by the service that knows its token, refused when none does.
+    async fn follow(&self, parts: &Parts, request_id: &str) -> Response<Body> {
+        for service in self.services.values() {
+            match service.follow(&parts.uri, request_id).await {
+                Some(Ok(response)) => return response.map(Body::from),
+                Some(Err(error)) => return Dialect::from(service.protocol(&parts.headers)).error(&error, request_id),
+                None => {}
+            }
         }
+        Dialect::S3.error(&Refusal::Unsigned.in_dialect(Dialect::S3), request_id)
     }
 
     /// S3 checks the signature itself, while it reads the body: `s3s` knows chunked uploads and presigned URLs.
-    async fn call_s3(&self, mut parts: Parts, body: Body, signature: &Signature, request_id: &str) -> Response<Body> {
+    async fn call_s3(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        signature: &Signature,
+        request_id: &str,
+    ) -> Result<Response<Body>, AnswerLost> {
         let caller = match self.secret(signature) {
             Ok(secret) => secret.caller,
-            Err(refusal) => return Dialect::S3.error(&refusal.in_dialect(Dialect::S3), request_id),
+            Err(refusal) => return Ok(Dialect::S3.error(&refusal.in_dialect(Dialect::S3), request_id)),
         };
+        let fate = self.faults.request(&self.store, &caller, &signature.access_key_id, "s3");
+        if let Fate::Refused(error) = &fate {
+            return Ok(Dialect::S3.error(error, request_id));
+        }
         parts.extensions.insert(caller);
         parts.extensions.insert(RequestId(request_id.to_owned()));
-        self.s3.call(Request::from_parts(parts, body)).await
+        parts.extensions.insert(SignedRegion(signature.region.clone()));
+        let answered = self.s3.call(Request::from_parts(parts, body)).await;
+        if fate == Fate::AnswerLost { Err(AnswerLost) } else { Ok(answered) }
     }
 
     async fn call(
@@ -119,7 +156,7 @@ impl Gateway {
         body: Body,
         signature: &Signature,
         request_id: &str,
-    ) -> Result<Response<Bytes>, ApiError> {
+    ) -> Result<(Response<Bytes>, Fate), ApiError> {
         let dialect = Dialect::from(service.protocol(&parts.headers));
         let refuse = |refusal: Refusal| refusal.in_dialect(dialect);
         let secret = self.secret(signature).map_err(refuse)?;
@@ -128,6 +165,10 @@ impl Gateway {
         signature.verify(&parts, &body, &secret).map_err(refuse)?;
         let operation = operation(service.protocol(&parts.headers), &parts.headers, &body);
         tracing::debug!(request_id, service = service.scope(), operation, method = %parts.method, path = parts.uri.path());
+        let fate = self.faults.request(&self.store, &secret.caller, &signature.access_key_id, service.scope());
+        if let Fate::Refused(error) = fate {
+            return Err(error);
+        }
         let call = Call {
             caller: secret.caller,
             region: signature.region.clone(),
@@ -137,8 +178,10 @@ impl Gateway {
             headers: parts.headers,
             body,
         };
-        authorise(&self.store, &call.caller, &service.needs(&call)?)?;
-        service.call(call).await
+        let Call { caller, region, headers, .. } = &call;
+        let signed = Signed { caller, service: service.scope(), region, headers };
+        authorise(&self.store, &signed, &service.needs(&call)?)?;
+        Ok((service.call(call).await?, fate))
     }
 
     /// The credentials behind a signature that has not been checked yet: known, not expired, with their token.
@@ -153,6 +196,12 @@ impl Gateway {
         }
         Ok(secret)
     }
+}
+
+/// Whether an unsigned request may be a link that somebody follows: a `GET` of the root that names an action.
+fn is_link(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    parts.method == Method::GET && parts.uri.path() == "/" && query.starts_with("Action=")
 }
 
 /// Lets loopback names in only. A page on the internet can make its own name resolve to 127.0.0.1 (DNS

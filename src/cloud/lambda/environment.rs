@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    metrics,
     model::Function,
     options::Options,
     output::{Log, Output},
@@ -25,7 +26,13 @@ use super::{
     seams::CredentialIssuer,
     variables::{Surroundings, variables},
 };
-use crate::cloud::{delivery::Exchange, error::ApiError, logs::LogSink, meter::Meter};
+use crate::cloud::{
+    delivery::Exchange,
+    error::ApiError,
+    faults::{Victim, Victims},
+    logs::LogSink,
+    meter::Meter,
+};
 
 /// What every environment is made with.
 pub(super) struct Host {
@@ -37,6 +44,8 @@ pub(super) struct Host {
     pub exchange: Arc<Exchange>,
     /// Takes the functions' metrics.
     pub meter: Meter,
+    /// Where faults find the functions' processes.
+    pub victims: Arc<Victims>,
     /// Folder with the ids of running processes.
     pub records: PathBuf,
     /// Cancelled when the cloud stops: whatever runs is killed.
@@ -75,6 +84,8 @@ pub(super) struct Environment {
     init: Option<Duration>,
     max_memory_mb: u64,
     _package: Lease,
+    /// Where faults find its process.
+    _victim: Option<Victim>,
 }
 
 impl Drop for Environment {
@@ -130,6 +141,7 @@ impl Environment {
                 };
                 log.platform(report::end(function, &invocation.request_id, failure.status)).await;
                 log.platform(report::report(function, &ended)).await;
+                metrics::invoked(&host.meter, &function.arn(), ended.duration, true);
                 Ok((Outcome { payload: document, failed: true, tail: log.take_tail() }, None))
             }
         }
@@ -168,6 +180,7 @@ impl Environment {
                 }));
             }
         };
+        let victim = process.group().map(|group| host.victims.enter(&credentials.access_key_id, group));
         let output = Output::new(pipe, Arc::clone(log)).map_err(ApiError::internal)?;
         let pump = tokio::spawn(Arc::clone(&output).pump());
         let mut environment = Environment {
@@ -181,6 +194,7 @@ impl Environment {
             init: None,
             max_memory_mb: 0,
             _package: package,
+            _victim: victim,
         };
         Ok(match environment.initialise(limit, &host.stop).await {
             Ok(()) => {
@@ -265,6 +279,7 @@ impl Environment {
         };
         self.log.platform(report::end(&function, &request_id, status)).await;
         self.log.platform(report::report(&function, &ended)).await;
+        metrics::invoked(&host.meter, &function.arn(), duration, failed);
         let outcome = Outcome { payload, failed, tail: self.log.take_tail() };
         (outcome, alive.then_some(self))
     }

@@ -1,17 +1,19 @@
 //! How a function's asynchronous events are retried: the event invoke configuration.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Lambda,
-    model::Reference,
+    Lambda, destinations,
+    model::{Function, Reference},
     rest::{answer, constraint, empty, not_found},
-    settings::not_here,
 };
-use crate::cloud::{error::ApiError, service::Call, store::Table};
+use crate::cloud::{delivery::Exchange, error::ApiError, service::Call, store::Table};
 
 /// Configurations by the function's ARN.
 pub(super) const EVENT_CONFIGS: Table<EventConfig> = Table::new("lambda.event_configs");
@@ -26,6 +28,12 @@ const EVENT_AGE_SECONDS_MIN: u32 = 60;
 pub(super) struct EventConfig {
     maximum_retry_attempts: Option<u32>,
     maximum_event_age_in_seconds: Option<u32>,
+    /// ARN of what is told of events that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_success: Option<String>,
+    /// ARN of what is told of events that failed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
     /// Milliseconds since 1970.
     last_modified: i64,
 }
@@ -62,12 +70,13 @@ impl EventConfig {
         i64::from(self.maximum_event_age_in_seconds.unwrap_or(EVENT_AGE_SECONDS)) * 1000
     }
 
-    fn change(&mut self, given: &Given) -> Result<(), ApiError> {
-        let destinations = given.destination_config.iter().flat_map(|config| [&config.on_success, &config.on_failure]);
-        let named = |it: &Destination| it.destination.as_ref().is_some_and(|arn| !arn.is_empty());
-        if destinations.flatten().any(named) {
-            return Err(not_here("destinations of asynchronous events yet"));
-        }
+    fn change(
+        &mut self,
+        tx: &WriteTransaction,
+        exchange: &Exchange,
+        function: &Function,
+        given: Given,
+    ) -> Result<(), ApiError> {
         let within = |value: Option<u32>, least: u32, most: u32, member: &str| match value {
             Some(value) if !(least..=most).contains(&value) => Err(constraint(format_args!(
                 "Value '{value}' at '{member}' failed to satisfy constraint: Member must have value between {least} \
@@ -80,15 +89,29 @@ impl EventConfig {
         within(age, EVENT_AGE_SECONDS_MIN, EVENT_AGE_SECONDS, "maximumEventAgeInSeconds")?;
         self.maximum_retry_attempts = given.maximum_retry_attempts.or(self.maximum_retry_attempts);
         self.maximum_event_age_in_seconds = age.or(self.maximum_event_age_in_seconds);
+        if let Some(config) = given.destination_config {
+            let arn = |given: Option<Destination>| given.and_then(|it| it.destination).filter(|arn| !arn.is_empty());
+            (self.on_success, self.on_failure) = (arn(config.on_success), arn(config.on_failure));
+            for target in [&self.on_success, &self.on_failure].into_iter().flatten() {
+                destinations::check(tx, exchange, &function.settings.role, target)?;
+            }
+        }
         self.last_modified = jiff::Timestamp::now().as_millisecond();
         Ok(())
     }
 
     fn view(&self, arn: &str) -> Value {
+        let destination = |arn: &Option<String>| match arn {
+            Some(arn) => json!({ "Destination": arn }),
+            None => json!({}),
+        };
         let mut view = json!({
             "LastModified": self.last_modified as f64 / 1000.0,
             "FunctionArn": format!("{arn}:$LATEST"),
-            "DestinationConfig": { "OnSuccess": {}, "OnFailure": {} },
+            "DestinationConfig": {
+                "OnSuccess": destination(&self.on_success),
+                "OnFailure": destination(&self.on_failure),
+            },
         });
         if let Some(attempts) = self.maximum_retry_attempts {
             view["MaximumRetryAttempts"] = attempts.into();
@@ -109,16 +132,18 @@ impl Lambda {
         replace: bool,
     ) -> Result<Response<Bytes>, ApiError> {
         let given: Given = super::body(call)?;
+        let exchange = Arc::clone(&self.pool.host.exchange);
         let view = self
             .store
             .commit(move |tx| {
-                let arn = of.find(tx)?.arn();
+                let function = of.find(tx)?;
+                let arn = function.arn();
                 let mut config = match EVENT_CONFIGS.get(tx, &arn)? {
                     _ if replace => EventConfig::default(),
                     Some(config) => config,
                     None => return Err(missing(&arn)),
                 };
-                config.change(&given)?;
+                config.change(tx, &exchange, &function, given)?;
                 EVENT_CONFIGS.put(tx, &arn, &config)?;
                 Ok(config.view(&arn))
             })

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use redb::WriteTransaction;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Visitor},
@@ -12,7 +13,7 @@ use serde::{
 use serde_json::{Value, json};
 
 use super::{
-    Lambda,
+    Lambda, destinations,
     event_config::EVENT_CONFIGS,
     model::{Code, FUNCTIONS, Function, Reference, function_arn},
     package::{Lease, UNPACKED_BYTES, Zip},
@@ -133,10 +134,14 @@ impl Lambda {
         };
         function.touch();
         let view = function.view();
+        let exchange = Arc::clone(&self.pool.host.exchange);
         self.store
             .commit(move |tx| {
                 if of.get(tx)?.is_some() {
                     return Err(exists(&of));
+                }
+                if let Some(target) = &function.settings.dead_letters {
+                    destinations::check(tx, &exchange, &function.settings.role, target)?;
                 }
                 FUNCTIONS.put(tx, &function.arn(), &function)?;
                 drop(lease);
@@ -189,7 +194,7 @@ impl Lambda {
             self.pool.host.packages.collect(&self.store).await;
             return answer(StatusCode::OK, &view);
         }
-        let change = move |function: &mut Function| {
+        let change = move |_: &WriteTransaction, function: &mut Function| {
             function.code = code;
             function.architecture = architecture.unwrap_or_else(|| function.architecture.clone());
             Ok(())
@@ -202,9 +207,17 @@ impl Lambda {
     pub(super) async fn update_configuration(&self, call: &Call, of: Reference) -> Result<Response<Bytes>, ApiError> {
         let input: UpdateFunctionConfiguration = super::body(call)?;
         let roles = Arc::clone(&self.roles);
-        let change = move |function: &mut Function| {
+        let exchange = Arc::clone(&self.pool.host.exchange);
+        let change = move |tx: &WriteTransaction, function: &mut Function| {
+            let before = function.settings.dead_letters.clone();
             function.settings = input.settings.change(function.settings.clone(), &*roles)?;
-            Ok(())
+            let settings = &function.settings;
+            match &settings.dead_letters {
+                Some(target) if before.as_ref() != Some(target) => {
+                    destinations::check(tx, &exchange, &settings.role, target)
+                }
+                _ => Ok(()),
+            }
         };
         answer(StatusCode::OK, &self.change(of, input.revision_id, change).await?)
     }
@@ -214,7 +227,7 @@ impl Lambda {
         &self,
         of: Reference,
         revision: Option<String>,
-        change: impl FnOnce(&mut Function) -> Result<(), ApiError> + Send + 'static,
+        change: impl FnOnce(&WriteTransaction, &mut Function) -> Result<(), ApiError> + Send + 'static,
     ) -> Result<Value, ApiError> {
         let arn = of.arn.clone();
         let view = self
@@ -222,7 +235,7 @@ impl Lambda {
             .commit(move |tx| {
                 let mut function = of.find(tx)?;
                 check_revision(revision.as_deref(), &function.revision)?;
-                change(&mut function)?;
+                change(tx, &mut function)?;
                 function.touch();
                 FUNCTIONS.put(tx, &of.arn, &function)?;
                 Ok::<_, ApiError>(function.view())

@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use super::{
     Lambda,
     environment::{Invocation, Outcome},
+    metrics,
     model::Reference,
     queue::EVENT_BYTES,
     rest::{empty, header, invalid},
@@ -59,7 +60,11 @@ impl Lambda {
         let function = self.store.read(|tx| of.find(tx))?;
         let tail = header(call, "x-amz-log-type") == Some("Tail");
         let client_context = client_context(call)?;
-        let permit = self.pool.try_permit()?;
+        let permit = self.pool.try_permit().inspect_err(|error| {
+            if error.status == StatusCode::TOO_MANY_REQUESTS {
+                metrics::throttled(&self.pool.host.meter, &function.arn());
+            }
+        })?;
         let request_id = uuid::Uuid::new_v4().to_string();
         let invocation = Invocation { request_id: request_id.clone(), payload, client_context };
         let outcome = self.pool.run(permit, function, invocation).await?;

@@ -3,13 +3,15 @@
 //! A `bootstrap` gets what AWS documents: its environment variables, the events over HTTP, a deadline that kills,
 //! credentials of its role, a log stream. What a laptop cannot give is left out: memory is reported, not limited;
 //! `/tmp` is the system's and shared; a warm process is not frozen between events; a child that leaves its process
-//! group outlives it. Versions, aliases, layers, images, VPCs, URLs, event source mappings and destinations are
-//! refused. <https://docs.aws.amazon.com/lambda/latest/api/>
+//! group outlives it. Versions, aliases, layers, images, VPCs and URLs are refused. <https://docs.aws.amazon.com/lambda/latest/api/>
 
+mod access;
+mod destinations;
 mod environment;
 mod event_config;
 mod functions;
 mod invoke;
+mod metrics;
 mod model;
 mod options;
 mod output;
@@ -39,6 +41,7 @@ use super::{
     authorise::{Need, may_deliver},
     delivery::{AsyncInvocation, AsyncInvoker, Destination, Exchange, Message, Sender, Source},
     error::ApiError,
+    faults::Victims,
     logs::LogSink,
     meter::Meter,
     service::{Call, Protocol, Service},
@@ -54,7 +57,7 @@ use queue::Queue;
 pub use options::{
     AWS_RETRY_DELAYS, CONCURRENCY_MIN, CONCURRENCY_PER_CORE, CREDENTIALS_TTL, IDLE_TIMEOUT, Options, RETRY_DELAYS,
 };
-pub use seams::{CredentialIssuer, ObjectReader, Roles, TemporaryCredentials};
+pub use seams::{CredentialIssuer, ObjectReader, Queues, Roles, TemporaryCredentials};
 
 /// The service.
 pub struct Lambda {
@@ -79,6 +82,8 @@ pub struct Neighbours {
     pub exchange: Arc<Exchange>,
     /// Takes the functions' metrics.
     pub meter: Meter,
+    /// Where faults find the functions' processes.
+    pub victims: Arc<Victims>,
 }
 
 impl Lambda {
@@ -100,6 +105,7 @@ impl Lambda {
             sink: neighbours.sink,
             exchange: neighbours.exchange,
             meter: neighbours.meter,
+            victims: neighbours.victims,
             records,
             stop: CancellationToken::new(),
         };
@@ -182,8 +188,8 @@ impl Service for Lambda {
         Protocol::RestJson
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        self.access(call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
@@ -201,11 +207,7 @@ impl AsyncInvoker for Lambda {
     }
 
     fn may_invoke(&self, tx: &WriteTransaction, function_arn: &str, source: &Source) -> Result<bool, ApiError> {
-        let of = Reference::of_arn(function_arn)?;
-        if of.get(tx)?.is_none() {
-            return Ok(false);
-        }
-        Ok(POLICIES.get(tx, &of.arn)?.is_some_and(|policy| policy.lets_invoke(source)))
+        self.would_accept(tx, function_arn, &Sender::Service(source.clone()))
     }
 }
 
@@ -227,13 +229,12 @@ impl Destination for Lambda {
     }
 
     fn would_accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender) -> Result<bool, ApiError> {
-        match sender {
-            Sender::Service(source) => self.may_invoke(tx, target, source),
-            Sender::Role { .. } => {
-                let of = Reference::of_arn(target)?;
-                Ok(of.get(tx)?.is_some() && may_deliver(tx, sender, &Need::new("lambda:InvokeFunction", target))?)
-            }
+        let of = Reference::of_arn(target)?;
+        if of.get(tx)?.is_none() {
+            return Ok(false);
         }
+        let policy = POLICIES.get(tx, &of.arn)?.map(|policy| policy.text(&of.arn));
+        may_deliver(tx, sender, &Need::new("lambda:InvokeFunction", &of.arn).under(policy))
     }
 }
 

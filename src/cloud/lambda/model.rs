@@ -47,6 +47,9 @@ pub(super) struct Settings {
     pub variables: Option<BTreeMap<String, String>>,
     pub log_format: LogFormat,
     pub log_group: String,
+    /// ARN of the queue or topic for events that failed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -109,6 +112,9 @@ impl Function {
             "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
             "LoggingConfig": { "LogFormat": settings.log_format, "LogGroup": settings.log_group },
         });
+        if let Some(target) = &settings.dead_letters {
+            view["DeadLetterConfig"] = json!({ "TargetArn": target });
+        }
         if let Some(variables) = &settings.variables {
             view["Environment"] = json!({ "Variables": variables });
         }

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     environment::{Environment, Host, Invocation, Outcome},
+    metrics,
     model::{FUNCTIONS, Function},
 };
 use crate::cloud::{
@@ -29,6 +30,8 @@ pub(super) struct Pool {
     store: Arc<Store>,
     permits: Arc<Semaphore>,
     idle: Mutex<HashMap<String, Vec<Idle>>>,
+    /// How many invocations of each function run.
+    running: Mutex<HashMap<String, usize>>,
 }
 
 struct Idle {
@@ -42,7 +45,7 @@ pub(super) struct Permit(#[expect(dead_code, reason = "held, not read")] OwnedSe
 impl Pool {
     pub(super) fn new(host: Host, store: Arc<Store>) -> Arc<Pool> {
         let permits = Arc::new(Semaphore::new(host.options.concurrency));
-        Arc::new(Pool { host, store, permits, idle: Mutex::default() })
+        Arc::new(Pool { host, store, permits, idle: Mutex::default(), running: Mutex::default() })
     }
 
     /// A permit now, or AWS's refusal.
@@ -69,11 +72,37 @@ impl Pool {
     ) -> Result<Outcome, ApiError> {
         let pool = Arc::clone(self);
         let run = tokio::spawn(async move {
+            let arn = function.arn();
+            pool.begin(&arn);
             let outcome = pool.run_here(Arc::new(function), invocation).await;
+            pool.finish(&arn);
             drop(permit);
             outcome
         });
         run.await.map_err(ApiError::internal)?
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, arn: &str) {
+        let (of_function, of_all) = {
+            let mut running = self.running();
+            *running.entry(arn.to_owned()).or_default() += 1;
+            (running[arn], running.values().sum())
+        };
+        metrics::running(&self.host.meter, arn, of_function, of_all);
+    }
+
+    fn finish(&self, arn: &str) {
+        let mut running = self.running();
+        if let Some(count) = running.get_mut(arn) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(arn);
+            }
+        }
     }
 
     async fn run_here(&self, function: Arc<Function>, invocation: Invocation) -> Result<Outcome, ApiError> {

@@ -56,6 +56,11 @@ impl Process {
         Ok((Process { child, group: id.and_then(Pid::from_raw), record }, reader))
     }
 
+    /// Its process group, while it has not been killed.
+    pub(super) fn group(&self) -> Option<Pid> {
+        self.group
+    }
+
     /// Waits for its end. Cancel safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await

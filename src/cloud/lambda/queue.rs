@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    environment::Invocation,
+    destinations::{self, Condition, Ended, Parting},
+    environment::{Invocation, Outcome},
     event_config::{EVENT_CONFIGS, EventConfig},
-    model::Reference,
+    metrics,
+    model::{Function, Reference},
     pool::{Permit, Pool},
     rest::invalid,
 };
@@ -71,12 +73,80 @@ pub(super) struct Queue {
 
 /// What became of one try.
 enum Verdict {
-    /// Out of the queue: done, or failed for good with this reason.
-    Done(Option<String>),
+    /// Out of the queue, for nobody: its function is gone.
+    Gone,
+    /// Out of the queue: done, or failed for good.
+    Done(Box<Done>),
     /// Tried again after a delay.
     Again(QueuedEvent),
     /// Left as it is for the next start of the cloud.
     Left,
+}
+
+/// An event that leaves the queue.
+struct Done {
+    function: Function,
+    /// Why it failed, if it did.
+    reason: Option<String>,
+    /// What goes out with its end.
+    partings: Vec<Parting>,
+}
+
+/// One try's material.
+struct Try<'a> {
+    event: QueuedEvent,
+    payload: &'a str,
+    config: &'a EventConfig,
+    function: Function,
+}
+
+impl Try<'_> {
+    /// The end of the event, with what its configuration wants to be told.
+    fn end(self, condition: Condition, reason: Option<String>, response: Option<&[u8]>) -> Verdict {
+        let Try { event, payload, config, function } = self;
+        let ended = Ended {
+            function: &function,
+            request_id: &event.request_id,
+            condition,
+            invocations: event.failures + u32::from(condition == Condition::Success),
+            request: payload,
+            response,
+        };
+        let succeeded = condition == Condition::Success;
+        let destination = if succeeded { &config.on_success } else { &config.on_failure };
+        let dead_letters = function.settings.dead_letters.as_ref().filter(|_| !succeeded);
+        let partings = destination.iter().map(|target| ended.to_destination(target));
+        let partings = partings.chain(dead_letters.map(|target| ended.to_dead_letters(target))).collect();
+        Verdict::Done(Box::new(Done { function, reason, partings }))
+    }
+
+    fn after_failure(mut self, delays: &[Duration], outcome: &Outcome) -> Verdict {
+        self.event.failures += 1;
+        let failures = self.event.failures;
+        if failures > self.config.retries() {
+            let reason = format!("the function failed on it {failures} times");
+            return self.end(Condition::RetriesExhausted, Some(reason), Some(&outcome.payload));
+        }
+        let delay = delays[(delays.len() - 1).min(failures as usize - 1)];
+        self.again(delay, Some(&outcome.payload))
+    }
+
+    /// Faults of the cloud itself do not count as the function's: the event is tried until it is too old.
+    fn after_fault(mut self, error: &ApiError) -> Verdict {
+        tracing::warn!(%error, request_id = self.event.request_id, "an asynchronous event is tried again later");
+        let delay = FAULT_DELAY.saturating_mul(1 << self.event.faults.min(16)).min(FAULT_DELAY_MAX);
+        self.event.faults += 1;
+        self.again(delay, None)
+    }
+
+    fn again(mut self, delay: Duration, response: Option<&[u8]>) -> Verdict {
+        self.event.due = now_ms() + millis(delay);
+        if self.event.due - self.event.queued > self.config.max_age_ms() {
+            let reason = "it would be older than the function's maximum event age at its next try";
+            return self.end(Condition::EventAgeExceeded, Some(reason.into()), response);
+        }
+        Verdict::Again(self.event)
+    }
 }
 
 impl Queue {
@@ -108,6 +178,7 @@ impl Queue {
         let key = format!("{:020}", self.sequence.fetch_add(1, Ordering::Relaxed));
         EVENTS.put(tx, &key, &event)?;
         PAYLOADS.put(tx, &key, &payload)?;
+        metrics::received(&self.pool.host.meter, &event.function_arn);
         Ok(event.request_id)
     }
 
@@ -158,26 +229,23 @@ impl Queue {
                 return Some(now_ms() + millis(FAULT_DELAY_MAX));
             }
         };
-        let owned = key.to_owned();
+        let (owned, meter) = (key.to_owned(), self.pool.host.meter.clone());
         let (due, written) = match verdict {
             Verdict::Left => return None,
-            Verdict::Done(reason) => {
-                if let Some(reason) = reason {
+            Verdict::Gone => {
+                tracing::warn!(event = key, "the function of an asynchronous event is gone");
+                (None, self.store.commit(move |tx| remove(tx, &owned)).await)
+            }
+            Verdict::Done(done) => {
+                if let Some(reason) = &done.reason {
                     tracing::warn!(event = key, reason, "an asynchronous event has failed for good");
+                    metrics::dropped(&meter, &done.function.arn());
                 }
-                let written = self
-                    .store
-                    .commit(move |tx| {
-                        EVENTS.delete(tx, &owned)?;
-                        PAYLOADS.delete(tx, &owned)?;
-                        Ok::<_, StoreError>(())
-                    })
-                    .await;
-                (None, written)
+                (None, self.end(owned, *done).await)
             }
             Verdict::Again(event) => {
                 let due = event.due;
-                (Some(due), self.store.commit(move |tx| EVENTS.put(tx, &owned, &event)).await)
+                (Some(due), self.store.commit(move |tx| Ok(EVENTS.put(tx, &owned, &event)?)).await)
             }
         };
         match written {
@@ -189,6 +257,25 @@ impl Queue {
         }
     }
 
+    /// Takes an event out; what goes out with its end is lost or kept together with that.
+    async fn end(&self, key: String, done: Done) -> Result<(), ApiError> {
+        let Done { function, partings, .. } = done;
+        let host = &self.pool.host;
+        let (exchange, role, sent) = (Arc::clone(&host.exchange), function.settings.role.clone(), !partings.is_empty());
+        let failures = self
+            .store
+            .commit(move |tx| {
+                remove(tx, &key)?;
+                destinations::send(tx, &exchange, &role, &partings)
+            })
+            .await?;
+        failures.into_iter().for_each(|failure| destinations::count(&host.meter, &function, failure));
+        if sent {
+            host.exchange.wake();
+        }
+        Ok(())
+    }
+
     async fn attempt(&self, key: &str, permit: Permit) -> Result<Verdict, ApiError> {
         let found = self.store.read::<_, StoreError>(|tx| {
             let Some(event) = EVENTS.get(tx, key)? else { return Ok(None) };
@@ -197,49 +284,34 @@ impl Queue {
         })?;
         let Some((event, payload, config)) = found else { return Ok(Verdict::Left) };
         let Some(function) = self.pool.function(&event.function_arn)? else {
-            return Ok(Verdict::Done(Some(format!("the function {} is gone", event.function_arn))));
+            return Ok(Verdict::Gone);
         };
-        if now_ms() - event.queued > config.max_age_ms() {
-            return Ok(Verdict::Done(Some("it is older than the function's maximum event age".into())));
+        let one = Try { event, payload: &payload, config: &config, function };
+        if now_ms() - one.event.queued > config.max_age_ms() {
+            let reason = "it is older than the function's maximum event age";
+            return Ok(one.end(Condition::EventAgeExceeded, Some(reason.into()), None));
         }
-        let request_id = event.request_id.clone();
-        let invocation = Invocation { request_id, payload: payload.into(), client_context: None };
-        let outcome = self.pool.run(permit, function, invocation).await;
+        if one.event.failures + one.event.faults == 0 {
+            metrics::waited(&self.pool.host.meter, &one.event.function_arn, now_ms() - one.event.queued);
+        }
+        let request_id = one.event.request_id.clone();
+        let invocation = Invocation { request_id, payload: payload.clone().into(), client_context: None };
+        let outcome = self.pool.run(permit, one.function.clone(), invocation).await;
         if self.pool.host.stop.is_cancelled() && !matches!(&outcome, Ok(outcome) if !outcome.failed) {
             return Ok(Verdict::Left);
         }
         Ok(match outcome {
-            Ok(outcome) if !outcome.failed => Verdict::Done(None),
-            Ok(_) => self.after_failure(event, &config),
-            Err(error) => after_fault(event, &config, &error),
+            Ok(outcome) if !outcome.failed => one.end(Condition::Success, None, Some(&outcome.payload)),
+            Ok(outcome) => one.after_failure(&self.pool.host.options.retry_delays, &outcome),
+            Err(error) => one.after_fault(&error),
         })
     }
-
-    fn after_failure(&self, mut event: QueuedEvent, config: &EventConfig) -> Verdict {
-        event.failures += 1;
-        if event.failures > config.retries() {
-            return Verdict::Done(Some(format!("the function failed on it {} times", event.failures)));
-        }
-        let delays = &self.pool.host.options.retry_delays;
-        let delay = delays[(delays.len() - 1).min(event.failures as usize - 1)];
-        again(event, config, delay)
-    }
 }
 
-/// Faults of the cloud itself do not count as the function's: the event is tried until it is too old.
-fn after_fault(mut event: QueuedEvent, config: &EventConfig, error: &ApiError) -> Verdict {
-    tracing::warn!(%error, request_id = event.request_id, "an asynchronous event is tried again later");
-    let delay = FAULT_DELAY.saturating_mul(1 << event.faults.min(16)).min(FAULT_DELAY_MAX);
-    event.faults += 1;
-    again(event, config, delay)
-}
-
-fn again(mut event: QueuedEvent, config: &EventConfig, delay: Duration) -> Verdict {
-    event.due = now_ms() + millis(delay);
-    if event.due - event.queued > config.max_age_ms() {
-        return Verdict::Done(Some("it would be older than the function's maximum event age at its next try".into()));
-    }
-    Verdict::Again(event)
+fn remove(tx: &WriteTransaction, key: &str) -> Result<(), ApiError> {
+    EVENTS.delete(tx, key)?;
+    PAYLOADS.delete(tx, key)?;
+    Ok(())
 }
 
 /// What the dispatcher knows of the queue: a bounded part, the due ones first.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use redb::WriteTransaction;
+use serde_json::Value;
 use tokio::io::AsyncRead;
 
 use crate::cloud::error::ApiError;
@@ -41,4 +43,27 @@ pub trait ObjectReader: Send + Sync {
         key: &str,
         version: Option<&str>,
     ) -> Result<Box<dyn AsyncRead + Send + Unpin>, ApiError>;
+}
+
+/// Who has the queues that event source mappings poll (SQS).
+#[async_trait]
+pub trait Queues: Send + Sync {
+    /// The queue's visibility timeout; `None` when there is no such queue.
+    fn visibility_seconds(&self, tx: &WriteTransaction, queue_arn: &str) -> Result<Option<u32>, ApiError>;
+
+    /// The first operation of those that polling takes (`ReceiveMessage`…) that the role may not call.
+    fn refusal(&self, tx: &WriteTransaction, queue_arn: &str, role_arn: &str)
+    -> Result<Option<&'static str>, ApiError>;
+
+    /// Receives up to `most` messages as records of an event, waiting up to `wait_seconds` for the first.
+    async fn receive(
+        &self,
+        queue_arn: &str,
+        role_arn: &str,
+        most: usize,
+        wait_seconds: u32,
+    ) -> Result<Vec<Value>, ApiError>;
+
+    /// Deletes the messages that these receipt handles are of.
+    async fn delete(&self, queue_arn: &str, role_arn: &str, handles: Vec<String>) -> Result<(), ApiError>;
 }

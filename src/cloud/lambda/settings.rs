@@ -65,7 +65,7 @@ pub(super) struct Given {
     ephemeral_storage: Option<EphemeralStorage>,
     logging_config: Option<LoggingConfig>,
     vpc_config: Option<Value>,
-    dead_letter_config: Option<Value>,
+    dead_letter_config: Option<DeadLetterConfig>,
     #[serde(rename = "KMSKeyArn")]
     kms_key_arn: Option<Value>,
     tracing_config: Option<Value>,
@@ -82,6 +82,12 @@ pub(super) struct Given {
 struct Environment {
     #[serde(default)]
     variables: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeadLetterConfig {
+    target_arn: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +125,7 @@ impl Given {
             variables: None,
             log_format: LogFormat::Text,
             log_group: format!("/aws/lambda/{name}"),
+            dead_letters: None,
         };
         self.change(settings, roles)
     }
@@ -149,6 +156,9 @@ impl Given {
             settings.log_format = logging.log_format.unwrap_or(settings.log_format);
             set(&mut settings.log_group, logging.log_group);
         }
+        if let Some(config) = self.dead_letter_config {
+            settings.dead_letters = config.target_arn.filter(|arn| !arn.is_empty());
+        }
         check(&settings)?;
         if role_given && !roles.assumable(&settings.role, PRINCIPAL)? {
             return Err(invalid("The role defined for the function cannot be assumed by Lambda."));
@@ -159,7 +169,6 @@ impl Given {
     fn refuse_what_is_not_there(&self) -> Result<(), ApiError> {
         let members = [
             (&self.vpc_config, "VpcConfig"),
-            (&self.dead_letter_config, "DeadLetterConfig"),
             (&self.kms_key_arn, "KMSKeyArn"),
             (&self.layers, "Layers"),
             (&self.file_system_configs, "FileSystemConfigs"),
@@ -230,6 +239,10 @@ fn check(settings: &Settings) -> Result<(), ApiError> {
         return Err(invalid(format!(
             "Value '{handler}' at 'handler' has to be 1 to {HANDLER_CHARACTERS} characters without white space"
         )));
+    }
+    let dead_letters = settings.dead_letters.as_deref();
+    if dead_letters.is_some_and(|arn| !arn.starts_with("arn:aws:sqs:") && !arn.starts_with("arn:aws:sns:")) {
+        return Err(invalid("deadLetterConfig.targetArn has to be the ARN of a queue or a topic"));
     }
     let group = &settings.log_group;
     let in_group = |c: char| c.is_ascii_alphanumeric() || "._-/#".contains(c);

@@ -162,6 +162,7 @@ impl Fixture {
             sink: sink.clone(),
             exchange: Exchange::new(),
             meter: Meter::channel().0,
+            victims: Arc::default(),
         };
         let mut options = Options::new("http://127.0.0.1:4566");
         options.retry_delays = [Duration::from_millis(20), Duration::from_millis(40)];

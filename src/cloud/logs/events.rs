@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Logs,
+    Logs, embedded,
     model::{EVENTS, Event, Position, append, below, find_group, find_stream, invalid, now_ms, page_size, stream_key},
     retention,
     streams::{bad_token, requested_group},
@@ -81,17 +81,22 @@ impl Logs {
     pub(super) async fn put_events(&self, call: &Call) -> Result<Response<Bytes>, ApiError> {
         let input: PutLogEvents = json::input(call)?;
         check_batch(&input.log_events)?;
-        let region = call.region.clone();
-        let rejected = self
+        let (region, meters) = (call.region.clone(), self.meter.is_some());
+        let (rejected, data) = self
             .store
             .commit(move |tx| {
                 let mut stream = find_stream(tx, &region, &input.log_group_name, &input.log_stream_name)?;
                 let mut group = find_group(tx, &region, &input.log_group_name)?;
                 let (kept, rejected) = sort_out(input.log_events, group.retention_days);
+                let messages = kept.iter().map(|(_, message)| message.as_str());
+                let data = if meters { embedded::metrics(&region, &group.name, messages) } else { Vec::new() };
                 append(tx, &region, &mut group, &mut stream, kept)?;
-                Ok::<_, ApiError>(rejected)
+                Ok::<_, ApiError>((rejected, data))
             })
             .await?;
+        if let Some(meter) = &self.meter {
+            data.into_iter().for_each(|datum| meter.record(datum));
+        }
         let mut body = json!({ "nextSequenceToken": "0" });
         if let Some(rejected) = rejected {
             body["rejectedLogEventsInfo"] = serde_json::to_value(rejected).map_err(ApiError::internal)?;

@@ -3,6 +3,8 @@
 //! Left out, and refused: JSON, regular expression and column filter patterns, KMS keys, log classes other than
 //! STANDARD, deletion protection, linked accounts. <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/>
 
+mod access;
+mod embedded;
 mod events;
 mod filter;
 mod groups;
@@ -23,6 +25,7 @@ use super::{
     authorise::Need,
     error::ApiError,
     json,
+    meter::Meter,
     service::{Call, Protocol, Service},
     store::Store,
 };
@@ -32,12 +35,19 @@ pub use sink::{LogLine, LogSink};
 /// The service. Cheap to clone through its `Arc`.
 pub struct Logs {
     store: Arc<Store>,
+    /// Takes the metrics that are embedded in events.
+    meter: Option<Meter>,
 }
 
 impl Logs {
     /// The service over `store`.
     pub fn new(store: Arc<Store>) -> Arc<Logs> {
-        Arc::new(Logs { store })
+        Arc::new(Logs { store, meter: None })
+    }
+
+    /// The service over `store`, which hands the metrics in its events to `meter`.
+    pub fn metering(store: Arc<Store>, meter: Meter) -> Arc<Logs> {
+        Arc::new(Logs { store, meter: Some(meter) })
     }
 
     /// Deletes what has outlived its group's retention, now and then at intervals until `stop`.
@@ -63,8 +73,8 @@ impl Service for Logs {
         Protocol::Json11
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        access::needs(call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

@@ -10,8 +10,14 @@ use std::{
 use redb::WriteTransaction;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::model::{GROUPS, Group, STREAMS, Stream, append, group_key, now_ms, stream_key};
-use crate::cloud::store::{Store, StoreError};
+use super::{
+    embedded,
+    model::{GROUPS, Group, STREAMS, Stream, append, group_key, now_ms, stream_key},
+};
+use crate::cloud::{
+    meter::Meter,
+    store::{Store, StoreError},
+};
 
 /// Lines waiting to be written; who has more to say waits.
 const QUEUED_LINES: usize = 4_096;
@@ -62,8 +68,17 @@ pub struct LogSink {
 impl LogSink {
     /// Starts the task that writes; it ends when the last clone is gone and all is written.
     pub fn start(store: Arc<Store>) -> LogSink {
+        LogSink::spawn(store, None)
+    }
+
+    /// [`LogSink::start`], handing the metrics in the lines to `meter`.
+    pub fn metering(store: Arc<Store>, meter: Meter) -> LogSink {
+        LogSink::spawn(store, Some(meter))
+    }
+
+    fn spawn(store: Arc<Store>, meter: Option<Meter>) -> LogSink {
         let (queue, lines) = mpsc::channel(QUEUED_LINES);
-        tokio::spawn(write_batches(store, lines));
+        tokio::spawn(write_batches(store, meter, lines));
         LogSink { queue, room: Arc::new(Semaphore::new(QUEUED_BYTES as usize)) }
     }
 
@@ -85,7 +100,7 @@ impl LogSink {
     }
 }
 
-async fn write_batches(store: Arc<Store>, mut queue: mpsc::Receiver<Message>) {
+async fn write_batches(store: Arc<Store>, meter: Option<Meter>, mut queue: mpsc::Receiver<Message>) {
     let mut batch = Vec::new();
     while let Some(first) = queue.recv().await {
         let mut lines = Vec::new();
@@ -112,15 +127,27 @@ async fn write_batches(store: Arc<Store>, mut queue: mpsc::Receiver<Message>) {
                 () = &mut linger => break,
             }
         }
-        let count = lines.len();
-        if count > 0
-            && let Err(error) = store.commit(move |tx| write_lines(tx, lines)).await
-        {
-            tracing::error!(%error, lines = count, "log lines are lost: they could not be written");
-        }
+        write_batch(&store, meter.as_ref(), lines).await;
         for done in flushes {
             let _ = done.send(()); // who asked may have gone
         }
+    }
+}
+
+async fn write_batch(store: &Arc<Store>, meter: Option<&Meter>, lines: Vec<LogLine>) {
+    let count = lines.len();
+    if count == 0 {
+        return;
+    }
+    let embedded = |line: &LogLine| embedded::metrics(&line.region, &line.group, [line.message.as_str()]);
+    let data: Vec<_> = if meter.is_some() { lines.iter().flat_map(embedded).collect() } else { Vec::new() };
+    match store.commit(move |tx| write_lines(tx, lines)).await {
+        Ok(()) => {
+            if let Some(meter) = meter {
+                data.into_iter().for_each(|datum| meter.record(datum));
+            }
+        }
+        Err(error) => tracing::error!(%error, lines = count, "log lines are lost: they could not be written"),
     }
 }
 

@@ -3,13 +3,16 @@
 //! The executor's core blocks, the SDK does not: everything here that implements `Read` or `Write` must be used on a
 //! blocking thread (`tokio::task::spawn_blocking`), and does its requests on the runtime whose handle it was given.
 
+mod describe;
 mod source;
 mod upload;
 
 use std::{error::Error as StdError, io};
 
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+pub use describe::describe;
 pub use source::{CHUNKS_IN_FLIGHT, ObjectSource, RESUMES_MAX};
 pub use upload::{
     ObjectSink, PART_BYTES, PARTS_IN_FLIGHT, PARTS_MAX, PendingUpload, Upload, UploadedPart, abort, complete,
@@ -51,7 +54,7 @@ pub enum ObjectError {
         name: String,
         /// The service's error code, when it answered with one.
         code: Option<String>,
-        /// The whole chain of causes.
+        /// What the service said, or why it did not answer: [`describe`].
         message: String,
     },
 }
@@ -74,16 +77,15 @@ impl ObjectError {
         None
     }
 
-    fn service<E, R>(operation: &'static str, name: &str, error: &SdkError<E, R>) -> Self
+    fn service<E>(operation: &'static str, name: &str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
-        R: std::fmt::Debug,
     {
         ObjectError::Service {
             operation,
             name: name.to_owned(),
             code: error.code().map(str::to_owned),
-            message: DisplayErrorContext(error).to_string(),
+            message: describe(error),
         }
     }
 }

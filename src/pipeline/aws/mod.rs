@@ -2,18 +2,21 @@
 //! protocols.
 
 mod catalog;
+mod crawlers;
 mod engine;
+mod events;
 mod objects;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::{primitives::Blob, types::InvocationType};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 
 use super::ports::{Clock, CloudError, CloudErrorKind, Functions};
+use crate::executor::object::describe;
 
 /// Parameter of a table in the catalog that names its lake.
 pub const OWNER_LAKE: &str = "lake.name";
@@ -44,7 +47,10 @@ pub struct Aws {
     s3: aws_sdk_s3::Client,
     glue: aws_sdk_glue::Client,
     lambda: aws_sdk_lambda::Client,
+    events: aws_sdk_eventbridge::Client,
     names: Names,
+    partition: &'static str,
+    crawlers: BTreeMap<String, String>,
 }
 
 impl Aws {
@@ -54,8 +60,17 @@ impl Aws {
             s3: s3_client(config),
             glue: aws_sdk_glue::Client::new(config),
             lambda: aws_sdk_lambda::Client::new(config),
+            events: aws_sdk_eventbridge::Client::new(config),
             names,
+            partition: config.region().map_or("aws", |region| partition(region.as_ref())),
+            crawlers: BTreeMap::new(),
         }
+    }
+
+    /// The same, knowing the names of the datasets' crawlers.
+    #[must_use]
+    pub fn with_crawlers(self, crawlers: BTreeMap<String, String>) -> Self {
+        Aws { crawlers, ..self }
     }
 
     /// What the lake's parts are called.
@@ -67,6 +82,16 @@ impl Aws {
     fn owner(&self) -> BTreeMap<String, String> {
         let owner = [(OWNER_LAKE, &self.names.lake), (OWNER_STACK, &self.names.stack)];
         owner.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    }
+}
+
+/// The partition of a region
+/// (<https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>).
+fn partition(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
     }
 }
 
@@ -106,7 +131,7 @@ where
     CloudError {
         operation,
         target: target.to_owned(),
-        message: DisplayErrorContext(error).to_string(),
+        message: describe(error),
         kind: if conflict { CloudErrorKind::Conflict } else { CloudErrorKind::Retriable },
     }
 }

@@ -4,6 +4,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{get_object::GetObjectError, head_object::HeadObjectError},
     primitives::ByteStream,
+    types,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use super::{Aws, failed, status};
 use crate::{
     executor::object::{self, ObjectError},
     pipeline::ports::{
-        CloudError, CloudErrorKind, Complete, Condition, Delete, Head, Listing, Object, Objects, Put, Upload,
+        CloudError, CloudErrorKind, Complete, Condition, Delete, Head, Listing, Object, Objects, Put, Sources, Upload,
     },
 };
 
@@ -30,6 +31,20 @@ impl Objects for Aws {
             Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
             Err(error) => Err(failed("HeadObject", key, &error)),
         }
+    }
+
+    async fn sources(&self, prefix: &str, after: &str, max: u16) -> Result<Sources, CloudError> {
+        let request = self.s3.list_objects_v2().bucket(&self.names.raw_bucket).prefix(prefix);
+        let answer = request.set_start_after(start_after(after)).max_keys(i32::from(max)).send().await;
+        let answer = answer.map_err(|error| failed("ListObjectsV2", prefix, &error))?;
+        let source = |object: types::Object| {
+            let bytes = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+            Some((object.key?, Head { etag: object.e_tag?, bytes }))
+        };
+        Ok(Sources {
+            more: answer.is_truncated.unwrap_or(false),
+            objects: answer.contents.unwrap_or_default().into_iter().filter_map(source).collect(),
+        })
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, CloudError> {
@@ -87,6 +102,13 @@ impl Objects for Aws {
         })
     }
 
+    async fn list_after(&self, prefix: &str, after: &str, max: u16) -> Result<Vec<String>, CloudError> {
+        let request = self.s3.list_objects_v2().bucket(&self.names.processed_bucket).prefix(prefix);
+        let answer = request.set_start_after(start_after(after)).max_keys(i32::from(max)).send().await;
+        let answer = answer.map_err(|error| failed("ListObjectsV2", prefix, &error))?;
+        Ok(answer.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect())
+    }
+
     async fn complete(&self, upload: &Upload) -> Result<Complete, CloudError> {
         match object::complete(&self.s3, &self.names.processed_bucket, upload).await {
             Ok(()) => Ok(Complete::Completed),
@@ -99,6 +121,11 @@ impl Objects for Aws {
         let aborted = object::abort(&self.s3, &self.names.processed_bucket, upload).await;
         aborted.map_err(|error| of_upload("AbortMultipartUpload", upload, &error))
     }
+}
+
+/// S3 takes no empty `start-after` for "from the beginning".
+fn start_after(key: &str) -> Option<String> {
+    (!key.is_empty()).then(|| key.to_owned())
 }
 
 /// The condition did not hold: 412, or 404 where a version was named and nothing is there.

@@ -2,13 +2,14 @@
 
 use super::{ATTEMPTS_MAX, Converter, Outcome, Step};
 use crate::{
-    dataset::Dataset,
+    dataset::{CatalogMode, Dataset},
     pipeline::{
         Failure,
         finish::{self, Finished},
         ledger::{self, Claimed, Cleared, Commit, Decision, Kind, Origin, Parked, Versioned, read},
         park,
         ports::{Cloud, Head, SourceObject},
+        telling::CRAWL_FAILED,
     },
 };
 
@@ -42,6 +43,9 @@ impl<'a, C: Cloud> Converter<'a, C> {
         if let Some(parked) = situation.parked_as(&head) {
             return self.confirm_parked(claimed, parked).await;
         }
+        if let Some(failure) = situation.crawl_failed() {
+            return Err(failure);
+        }
         if claimed.marker.attempts > ATTEMPTS_MAX {
             return Err(exhausted(claimed));
         }
@@ -73,7 +77,8 @@ impl<'a, C: Cloud> Converter<'a, C> {
 
     /// Carries out what somebody decided and did not live to finish.
     async fn finish_left_over(&mut self, dataset: &Dataset, commit: &Versioned<Commit>) -> Result<Step, Failure> {
-        Ok(Step::Again(match finish::finish(self.cloud, dataset, commit).await? {
+        let finished = finish::finish(self.cloud, dataset, commit).await.map_err(Failure::unfinished)?;
+        Ok(Step::Again(match finished {
             Finished::Done(run) => {
                 self.runs.push(*run);
                 "an attempt left unfinished is finished"
@@ -84,13 +89,14 @@ impl<'a, C: Cloud> Converter<'a, C> {
     }
 
     /// The same version was given up before. Its record is written anew, so that nobody who saw another version in
-    /// the meantime removes it; and its report, which whoever parked it may not have lived to file.
+    /// the meantime removes it; and its report and its event, which whoever parked it may not have lived to see to.
     async fn confirm_parked(&self, claimed: &Claimed, parked: &Versioned<Parked>) -> Result<Step, Failure> {
         let confirmed = Parked { confirmed_at: self.cloud.now(), ..parked.value.clone() };
-        let Decision::Won(_) = park::park(self.cloud, &confirmed, Some(parked)).await? else {
+        let Decision::Won(etag) = park::park(self.cloud, &confirmed, Some(parked)).await? else {
             return Ok(Step::Again("the parked record changed"));
         };
         finish::file_report(self.cloud, &parked.value.run).await?;
+        park::tell(self.cloud, &Versioned { value: confirmed, etag }).await?;
         self.clear(claimed, Outcome::AlreadyParked).await
     }
 
@@ -162,7 +168,8 @@ impl<'a, C: Cloud> Converter<'a, C> {
             return Ok(Step::Again("while it was parked it was converted or replaced"));
         }
         finish::file_report(self.cloud, &parked.run).await?;
-        self.runs.push(parked.run);
+        self.runs.push(parked.run.clone());
+        park::tell(self.cloud, &Versioned { value: parked, etag }).await?;
         self.clear(claimed, Outcome::Parked { code: failure.code.clone() }).await
     }
 
@@ -186,6 +193,18 @@ impl Situation<'_> {
         let asked_anew =
             self.claimed.marker.origin == Origin::Retry && current.config_hash != self.dataset.config_hash();
         current.etag == head.etag && !asked_anew
+    }
+
+    /// Every crawl that the object waited for has failed.
+    fn crawl_failed(&self) -> Option<Failure> {
+        let crawl = self.claimed.marker.crawl.as_ref().filter(|_| self.dataset.catalog == CatalogMode::Crawler)?;
+        let handed_over = crawl.handed_over.as_ref()?;
+        if handed_over.crawl.is_some() {
+            return None;
+        }
+        let reason = self.claimed.marker.last_error.as_deref().unwrap_or("the crawler gives no reason");
+        let message = format!("{reason}; mend what the crawler meets, then `lake retry {}`", self.dataset.name);
+        Some(Failure::permanent(CRAWL_FAILED, message))
     }
 
     /// The record by which this version was given up, unless a person asks for another try.

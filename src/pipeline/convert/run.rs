@@ -46,7 +46,8 @@ impl<C: Cloud> Converter<'_, C> {
         let Some(commit) = self.decide(situation.commit.as_ref(), &base, attempt).await? else {
             return Ok(Step::Again("somebody else decided first"));
         };
-        match finish::finish(self.cloud, situation.dataset, &commit).await? {
+        let finished = finish::finish(self.cloud, situation.dataset, &commit).await;
+        match finished.map_err(Failure::unfinished)? {
             Finished::Done(run) => self.runs.push(*run),
             Finished::Moved => return Ok(Step::Again("somebody else finished our attempt")),
             Finished::RolledBack => return Ok(Step::Again("our uploads are gone")),
@@ -155,6 +156,7 @@ impl<C: Cloud> Converter<'_, C> {
             parked_at: run.decided_at,
             confirmed_at: run.decided_at,
             attempts: claimed.marker.attempts,
+            told: false,
             run,
         }
     }

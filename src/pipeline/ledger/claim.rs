@@ -20,6 +20,17 @@ pub struct Claimed {
     pub etag: String,
 }
 
+/// A marker as it was read or written, which nobody need hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Key of the marker.
+    pub key: String,
+    /// What it says.
+    pub marker: Marker,
+    /// Its version.
+    pub etag: String,
+}
+
 /// Answer to [`take`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Taken {
@@ -32,6 +43,8 @@ pub enum Taken {
         /// When its claim dies.
         until: Timestamp,
     },
+    /// It may not be taken yet; nothing is written.
+    NotReady(Box<Found>),
     /// There is no marker.
     Absent,
     /// It changed under us: look again.
@@ -39,8 +52,14 @@ pub enum Taken {
 }
 
 /// Claims the marker at `key` for `invocation`. A claim past its deadline is taken over, and so is one of the same
-/// request id: that is an earlier try of this invocation, which Lambda has given up.
-pub async fn take<C: Objects + Clock>(cloud: &C, key: &str, invocation: &Invocation) -> Result<Taken, CloudError> {
+/// request id: that is an earlier try of this invocation, which Lambda has given up. One that is not `ready` is left
+/// untouched.
+pub async fn take<C: Objects + Clock>(
+    cloud: &C,
+    key: &str,
+    invocation: &Invocation,
+    ready: impl Fn(&Marker) -> bool,
+) -> Result<Taken, CloudError> {
     let Some(Versioned { value: mut marker, etag }) = read::<Marker>(cloud, key).await? else {
         return Ok(Taken::Absent);
     };
@@ -54,6 +73,9 @@ pub async fn take<C: Objects + Clock>(cloud: &C, key: &str, invocation: &Invocat
         }
         _ => {}
     }
+    if !ready(&marker) {
+        return Ok(Taken::NotReady(Box::new(Found { key: key.to_owned(), marker, etag })));
+    }
     marker.attempts = marker.attempts.saturating_add(1);
     marker.claim = Some(Claim {
         owner: invocation.request_id.clone(),
@@ -61,6 +83,7 @@ pub async fn take<C: Objects + Clock>(cloud: &C, key: &str, invocation: &Invocat
         since: now,
         deadline: invocation.deadline,
     });
+    marker.changed_at = Some(now);
     let ours = |there: &[u8]| is_claimed_by(key, there, &invocation.token);
     match put_decisively(cloud, key, body(&marker), Condition::Matches(&etag), ours).await? {
         Decision::Won(etag) => Ok(Taken::Ours(Box::new(Claimed { key: key.to_owned(), marker, etag }))),
@@ -71,7 +94,8 @@ pub async fn take<C: Objects + Clock>(cloud: &C, key: &str, invocation: &Invocat
 /// Gives the marker back with the reason, so that the next try need not wait for the claim's end. A newer event
 /// in its place is left as it is.
 pub async fn release<C: Objects + Clock>(cloud: &C, claimed: &Claimed, error: &str) -> Result<(), CloudError> {
-    let marker = Marker { claim: None, last_error: Some(error.to_owned()), ..claimed.marker.clone() };
+    let (last_error, changed_at) = (Some(error.to_owned()), Some(cloud.now()));
+    let marker = Marker { claim: None, last_error, changed_at, ..claimed.marker.clone() };
     let bytes = body(&marker);
     put_decisively(cloud, &claimed.key, bytes.clone(), Condition::Matches(&claimed.etag), |there| there == bytes)
         .await?;

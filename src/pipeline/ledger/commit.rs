@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LEDGER_FORMAT, Run};
+use super::{LEDGER_FORMAT, Run, parked::told_by_default};
 use crate::{dataset::Column, pipeline::ports::Upload};
 
 /// What is committed of one source key.
@@ -48,6 +48,10 @@ pub struct Committed {
     pub run: String,
     /// When it was finished.
     pub finished_at: Timestamp,
+    /// Whether the event that tells of it was sent; it is sent before this is written. Records of a version of lake
+    /// that told nobody count as told.
+    #[serde(default = "told_by_default")]
+    pub told: bool,
 }
 
 /// A file of a generation.
@@ -114,7 +118,7 @@ impl Commit {
         Commit { generation: attempt.generation, attempt: Some(attempt), discarded: Vec::new(), ..self.clone() }
     }
 
-    /// The record with its attempt finished; itself when there is none.
+    /// The record with its attempt finished and told of; itself when there is none.
     pub fn finish(&self, now: Timestamp) -> Self {
         let Some(attempt) = &self.attempt else { return self.clone() };
         let file = |(role, upload): &(Role, Upload)| File { key: upload.key.clone(), role: *role, bytes: upload.bytes };
@@ -128,6 +132,7 @@ impl Commit {
             rejected: attempt.run.report.rejected,
             run: attempt.run.id.clone(),
             finished_at: now,
+            told: true,
         };
         Commit { current: Some(current), attempt: None, ..self.clone() }
     }

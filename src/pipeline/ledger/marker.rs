@@ -28,6 +28,12 @@ pub struct Marker {
     pub last_error: Option<String>,
     /// Who works on it.
     pub claim: Option<Claim>,
+    /// When it was last written, by whomever; `None` in markers of an earlier version of lake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
+    /// How far its crawl has come. `None` when it needs none, or nobody has looked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crawl: Option<Crawl>,
 }
 
 /// Why a marker is there.
@@ -39,6 +45,8 @@ pub enum Origin {
     /// A person asks for another try: a parked object is converted although it has not changed, and a committed
     /// one if the dataset's configuration has.
     Retry,
+    /// The sweep found an object of which no event had been heard, or an attempt that nobody was finishing.
+    Sweep,
 }
 
 /// The part of an S3 event that is kept.
@@ -70,6 +78,38 @@ pub struct Claim {
     pub deadline: Timestamp,
 }
 
+/// How far the crawl of a marker's object has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crawl {
+    /// The crawler as it was when a crawl was started for this marker: a crawl counts if its start is another one.
+    /// `None`: the crawler was running when the object came, and that crawl does not count.
+    pub noted: Option<Note>,
+    /// Crawls that would have counted and did not succeed.
+    pub failures: u32,
+    /// Convert may take the marker.
+    pub handed_over: Option<HandOver>,
+}
+
+/// The crawler when it was ready, after the marker was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Start of its last crawl; `None` when it had had none.
+    pub seen_start: Option<Timestamp>,
+    /// When this was noted: about when the crawl began that counts.
+    pub at: Timestamp,
+}
+
+/// A marker that has waited for its crawl long enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// Start of the crawl that counts; `None` when none would succeed, and the object is to be parked.
+    pub crawl: Option<Timestamp>,
+    /// When it was handed over.
+    pub at: Timestamp,
+    /// Request id of the invocation that hands it over: a retry of it does so again.
+    pub by: String,
+}
+
 impl Marker {
     /// A marker nobody has claimed.
     pub fn new(dataset: &str, key: &str, origin: Origin, event: Option<Event>, now: Timestamp) -> Self {
@@ -84,11 +124,29 @@ impl Marker {
             attempts: 0,
             last_error: None,
             claim: None,
+            changed_at: Some(now),
+            crawl: None,
         }
+    }
+
+    /// The same, waiting for a crawl.
+    pub fn crawled(self) -> Self {
+        Marker { crawl: Some(Crawl::default()), ..self }
     }
 
     /// The claim, while it keeps others away.
     pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {
         self.claim.as_ref().filter(|claim| now < claim.deadline)
+    }
+
+    /// Whether its crawl is over, one way or the other.
+    pub fn is_handed_over(&self) -> bool {
+        self.crawl.as_ref().is_some_and(|crawl| crawl.handed_over.is_some())
+    }
+
+    /// When it was last written.
+    pub fn last_written_at(&self) -> Timestamp {
+        let claimed = self.claim.as_ref().map(|claim| claim.since);
+        self.changed_at.into_iter().chain(claimed).fold(self.noted_at, Timestamp::max)
     }
 }

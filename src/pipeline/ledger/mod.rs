@@ -3,7 +3,7 @@
 //!
 //! | key | what | written |
 //! |---|---|---|
-//! | `_lake/pending/<dataset>/<hash>.json` | [`Marker`]: work to do, and who does it | intake: always; convert: `If-Match` |
+//! | `_lake/pending/<dataset>/<hash>.json` | [`Marker`]: work to do, how far its crawl is, and who does it | intake: always; sweep: `If-None-Match`; all: `If-Match` |
 //! | `_lake/commits/<dataset>/<hash>.json` | [`Commit`]: the decision which files hold a source's rows | `If-Match`, `If-None-Match` |
 //! | `_lake/parked/<dataset>/<hash>.json` | [`Parked`]: a source that waits for a person | `If-Match`, `If-None-Match` |
 //! | `_lake/runs/<dataset>/<yyyy>/<mm>/<dd>/<id>.json` | [`Run`]: report of one run | once, repeatable |
@@ -14,9 +14,9 @@ mod marker;
 mod parked;
 mod run;
 
-pub use claim::{Claimed, Cleared, Taken, clear, release, take};
+pub use claim::{Claimed, Cleared, Found, Taken, clear, release, take};
 pub use commit::{Attempt, Commit, Committed, File, Role};
-pub use marker::{Claim, Event, Marker, Origin};
+pub use marker::{Claim, Crawl, Event, HandOver, Marker, Note, Origin};
 pub use parked::Parked;
 pub use run::{Run, RunOutcome, run_id, run_key};
 

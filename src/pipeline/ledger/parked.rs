@@ -26,8 +26,17 @@ pub struct Parked {
     pub confirmed_at: Timestamp,
     /// Times that it was tried.
     pub attempts: u32,
+    /// Whether the event that tells of it was sent. Records of a version of lake that told nobody count as told:
+    /// what is long known is not news.
+    #[serde(default = "told_by_default")]
+    pub told: bool,
     /// The report of the last try; filed under `_lake/runs/` as well.
     pub run: Run,
+}
+
+/// What a record says that was written before there were events.
+pub(super) fn told_by_default() -> bool {
+    true
 }
 
 impl Parked {

@@ -15,15 +15,21 @@ use crate::{
 
 /// It is not there. Everything else with status 404 counts so too.
 const NOT_FOUND: &[&str] = &[
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "DashboardNotFoundError",
     "EntityNotFoundException",
     "NoSuchBucket",
+    "NoSuchBucketPolicy",
     "NoSuchEntity",
     "NoSuchKey",
+    "NoSuchLifecycleConfiguration",
     "NoSuchPublicAccessBlockConfiguration",
     "NoSuchTagSet",
     "NoSuchUpload",
     "NoSuchVersion",
     "NotFound",
+    "QueueDoesNotExist",
+    "ResourceNotFound",
     "ResourceNotFoundException",
     "ServerSideEncryptionConfigurationNotFoundError",
 ];
@@ -35,8 +41,16 @@ const ALREADY_EXISTS: &[&str] = &[
     "BucketAlreadyExists",
     "BucketAlreadyOwnedByYou",
     "EntityAlreadyExists",
+    "QueueAlreadyExists",
+    "QueueNameExists",
     "ResourceAlreadyExistsException",
     "ResourceConflictException",
+];
+
+/// The same, told by code and words of the message, in lower case.
+const ALREADY_EXISTS_BY_WORDS: &[(Option<&str>, &str)] = &[
+    // SNS, CreateTopic of a topic that is there with other tags or attributes.
+    (Some("InvalidParameter"), "topic already exists"),
 ];
 
 /// Too many calls, or a fault of the service's own that passes. Status 429 and 5xx count so too.
@@ -44,7 +58,9 @@ const ALREADY_EXISTS: &[&str] = &[
 const THROTTLED: &[&str] = &[
     "BandwidthLimitExceeded",
     "InternalError",
+    "InternalException",
     "InternalFailure",
+    "InternalServiceError",
     "InternalServiceException",
     "OperationTimeoutException",
     "RequestLimitExceeded",
@@ -55,6 +71,7 @@ const THROTTLED: &[&str] = &[
     "ServiceUnavailable",
     "ServiceUnavailableException",
     "SlowDown",
+    "Throttled",
     "ThrottledException",
     "Throttling",
     "ThrottlingException",
@@ -65,6 +82,7 @@ const THROTTLED: &[&str] = &[
 const DENIED: &[&str] = &[
     "AccessDenied",
     "AccessDeniedException",
+    "AuthorizationError",
     "ExpiredToken",
     "ExpiredTokenException",
     "IncompleteSignature",
@@ -97,13 +115,42 @@ const NOT_YET: &[(Option<&str>, &str)] = &[
     // Lambda, while a function is made or changed.
     (Some("ResourceConflictException"), "cannot be performed at this time"),
     (Some("ResourceConflictException"), "update is in progress"),
+    // Lambda, soon after the destination of failed events, or the role's right to send there, was made.
+    (Some("InvalidParameterValueException"), "the destination arn"),
+    // Glue, for some seconds after CreateRole and PutRolePolicy.
+    (Some("InvalidInputException"), "unable to assume"),
+    (Some("InvalidInputException"), "please verify the role's trustpolicy"),
+    (Some("InvalidInputException"), "please verify role's trustpolicy"),
+    (Some("InvalidInputException"), "is not authorized to perform"),
+    // Glue, while a crawler's schedule changes, or two calls change one crawler.
+    (Some("SchedulerTransitioningException"), ""),
+    (Some("VersionMismatchException"), ""),
+    // Glue, a crawler that somebody starts again and again while it is changed.
+    (Some("CrawlerRunningException"), ""),
+    (Some("CrawlerStoppingException"), ""),
+    // SQS keeps the name of a deleted queue for 60 seconds.
+    (Some("AWS.SimpleQueueService.QueueDeletedRecently"), ""),
+    (Some("QueueDeletedRecently"), ""),
+    // SQS, a principal made a moment ago.
+    (Some("InvalidAttributeValue"), "invalid value for the parameter policy"),
+    // SNS, a principal made a moment ago.
+    (Some("InvalidParameter"), "principalnotfound"),
+    // SNS, a function or queue made a moment ago.
+    (Some("InvalidParameter"), "endpoint arn"),
+    // SNS, two changes of one topic's tags.
+    (Some("ConcurrentAccess"), ""),
+    (Some("StaleTag"), ""),
+    // CloudWatch, two changes of one thing.
+    (Some("ConflictException"), ""),
+    // S3, a principal made a moment ago.
+    (Some("MalformedPolicy"), "invalid principal in policy"),
     // S3 asks Lambda whether it may invoke; the permission is not visible everywhere yet.
     (Some("InvalidArgument"), "unable to validate the following destination configurations"),
     // S3, e.g. CreateBucket soon after DeleteBucket of the same name.
     (Some("OperationAborted"), ""),
     // CloudWatch Logs, two calls on one group.
     (Some("OperationAbortedException"), ""),
-    // IAM and Glue, two changes of one thing.
+    // IAM, Glue, EventBridge and CloudWatch, two changes of one thing.
     (Some("ConcurrentModification"), ""),
     (Some("ConcurrentModificationException"), ""),
     // IAM, a principal made a moment ago.
@@ -136,6 +183,18 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     move |error| classify(operation, error)
+}
+
+/// One of the failures in an answer of a batch operation, which is 200 all the same. The SDK has not tried again what
+/// passes: the engine does.
+pub(super) fn entry_failed(operation: &str, code: Option<&str>, message: Option<&str>, entry: &str) -> ProviderError {
+    const OK: u16 = 200;
+    let (code, message) = (code.unwrap_or("failed"), message.unwrap_or("no reason is given"));
+    let kind = match kind(code, message, OK) {
+        ErrorKind::Throttled => ErrorKind::NotYet,
+        kind => kind,
+    };
+    ProviderError::new(kind, operation, format!("{entry}: {code}: {message}"))
 }
 
 /// An answer of the SDK without a field that the service's API always gives.
@@ -211,12 +270,12 @@ fn answer(meta: &aws_smithy_types::error::ErrorMetadata, request_id: Option<&str
 
 fn kind(code: &str, message: &str, status: u16) -> ErrorKind {
     let message = message.to_lowercase();
-    let not_yet = |(of, words): &(Option<&str>, &str)| of.is_none_or(|of| of == code) && message.contains(words);
-    if NOT_YET.iter().any(not_yet) {
+    let told = |(of, words): &(Option<&str>, &str)| of.is_none_or(|of| of == code) && message.contains(words);
+    if NOT_YET.iter().any(told) {
         ErrorKind::NotYet
     } else if NOT_FOUND.contains(&code) {
         ErrorKind::NotFound
-    } else if ALREADY_EXISTS.contains(&code) {
+    } else if ALREADY_EXISTS.contains(&code) || ALREADY_EXISTS_BY_WORDS.iter().any(told) {
         ErrorKind::AlreadyExists
     } else if THROTTLED.contains(&code) || status == 429 || status >= 500 {
         ErrorKind::Throttled
@@ -293,6 +352,49 @@ mod tests {
             ("ConcurrentModification", "The request was rejected because multiple requests to change this object …"),
             ("ConcurrentModificationException", "Two processes are trying to modify a resource simultaneously."),
             ("MalformedPolicyDocument", "Invalid principal in policy: \"AWS\":\"arn:aws:iam::123456789012:role/new\""),
+            ("MalformedPolicy", "Invalid principal in policy"),
+            (
+                "InvalidParameterValueException",
+                "The destination ARN arn:aws:sqs:eu-west-1:123456789012:failed is invalid.",
+            ),
+            (
+                "InvalidParameterValueException",
+                "The function's execution role does not have permissions to call SendMessage on \
+                 arn:aws:sqs:eu-west-1:123456789012:failed",
+            ),
+            ("InvalidInputException", "Service is unable to assume provided role. Please verify role's TrustPolicy"),
+            (
+                "InvalidInputException",
+                "Service is unable to assume role arn:aws:iam::123456789012:role/crawler. Please verify role's \
+                 TrustPolicy (Service: AWSGlueJobExecutor; Status Code: 400)",
+            ),
+            (
+                "InvalidInputException",
+                "com.amazonaws.services.glue.model.AccessDeniedException: You need to enable AWS Security Token \
+                 Service for this region. . Please verify the role's TrustPolicy.",
+            ),
+            (
+                "InvalidInputException",
+                "User: arn:aws:sts::123456789012:assumed-role/crawler/AWS-Crawler is not authorized to perform: \
+                 glue:GetDatabase on resource: …",
+            ),
+            ("SchedulerTransitioningException", "The specified scheduler is transitioning."),
+            ("VersionMismatchException", "There was a version conflict."),
+            ("CrawlerRunningException", "Crawler with name c is already running"),
+            ("CrawlerStoppingException", "Crawler with name c is stopping"),
+            (
+                "AWS.SimpleQueueService.QueueDeletedRecently",
+                "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
+            ),
+            ("QueueDeletedRecently", "You must wait 60 seconds after deleting a queue …"),
+            ("InvalidAttributeValue", "Invalid value for the parameter Policy."),
+            ("InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound"),
+            ("InvalidParameter", "Invalid parameter: Lambda endpoint ARN"),
+            ("InvalidParameter", "Invalid parameter: SQS endpoint ARN"),
+            ("ConcurrentAccess", "Can't perform multiple operations on a tag simultaneously."),
+            ("StaleTag", "A tag has been added to a resource with the same ARN as a deleted resource."),
+            ("ConcurrentModificationException", "Rule r on EventBus default was modified concurrently"),
+            ("ConflictException", "The resource is being changed by another call."),
         ];
         for (code, message) in wordings {
             assert_eq!(told(code, message, 409).0, ErrorKind::NotYet, "{code}: {message}");
@@ -306,6 +408,43 @@ mod tests {
             ("InvalidArgument", "A specified event is not supported", 400, ErrorKind::Invalid),
             ("BucketAlreadyExists", "", 409, ErrorKind::AlreadyExists),
             ("EntityNotFoundException", "Database d not found.", 400, ErrorKind::NotFound),
+            (
+                "AWS.SimpleQueueService.NonExistentQueue",
+                "The specified queue does not exist.",
+                400,
+                ErrorKind::NotFound,
+            ),
+            ("QueueDoesNotExist", "The specified queue does not exist.", 400, ErrorKind::NotFound),
+            ("QueueAlreadyExists", "A queue already exists with the same name …", 400, ErrorKind::AlreadyExists),
+            ("QueueNameExists", "A queue already exists with the same name …", 400, ErrorKind::AlreadyExists),
+            ("NotFound", "Topic does not exist", 404, ErrorKind::NotFound),
+            ("ResourceNotFound", "Resource does not exist", 404, ErrorKind::NotFound),
+            (
+                "InvalidParameter",
+                "Invalid parameter: Tags Reason: Topic already exists with different tags",
+                400,
+                ErrorKind::AlreadyExists,
+            ),
+            (
+                "InvalidParameter",
+                "Invalid parameter: Attributes Reason: Topic already exists with different attributes",
+                400,
+                ErrorKind::AlreadyExists,
+            ),
+            ("InvalidParameter", "Invalid parameter: Email address", 400, ErrorKind::Invalid),
+            ("AuthorizationError", "User: … is not authorized to perform: SNS:Subscribe", 403, ErrorKind::Denied),
+            ("Throttled", "Rate exceeded", 429, ErrorKind::Throttled),
+            ("ResourceNotFoundException", "Rule r does not exist on EventBus default.", 400, ErrorKind::NotFound),
+            ("InvalidEventPatternException", "Event pattern is not valid. Reason: …", 400, ErrorKind::Invalid),
+            ("ManagedRuleException", "This rule was created by an AWS service …", 400, ErrorKind::Invalid),
+            ("InternalException", "", 500, ErrorKind::Throttled),
+            ("ResourceNotFound", "Dashboard d does not exist", 404, ErrorKind::NotFound),
+            ("DashboardNotFoundError", "Dashboard d does not exist", 404, ErrorKind::NotFound),
+            ("InternalServiceError", "", 500, ErrorKind::Throttled),
+            ("NoSuchBucketPolicy", "The bucket policy does not exist", 404, ErrorKind::NotFound),
+            ("NoSuchLifecycleConfiguration", "The lifecycle configuration …", 404, ErrorKind::NotFound),
+            ("MalformedPolicy", "Policy has invalid resource", 400, ErrorKind::Invalid),
+            ("InvalidInputException", "The S3 path is not valid", 400, ErrorKind::Invalid),
             ("LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000", 409, ErrorKind::Invalid),
             ("SlowDown", "Please reduce your request rate.", 503, ErrorKind::Throttled),
             ("TooManyRequestsException", "Rate Exceeded.", 429, ErrorKind::Throttled),

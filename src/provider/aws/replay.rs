@@ -15,16 +15,40 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
+use serde_json::Value;
 
 use super::Clients;
 use crate::{provider::Target, resource::Fields};
 
 /// An answer: status, headers, body.
-pub(super) type Answer = (u16, &'static [(&'static str, &'static str)], String);
+pub(super) type Answer = (u16, &'static [(&'static str, &'static str)], Vec<u8>);
 
 /// An answer without headers.
 pub(super) fn answer(status: u16, body: impl Into<String>) -> Answer {
-    (status, &[], body.into())
+    (status, &[], body.into().into_bytes())
+}
+
+/// What rpc-v2-cbor says its messages are.
+const CBOR: &str = "application/cbor";
+
+/// An answer of a service that speaks rpc-v2-cbor.
+pub(super) fn cbor(status: u16, body: &Value) -> Answer {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(body, &mut bytes).unwrap();
+    (status, &[("smithy-protocol", "rpc-v2-cbor"), ("content-type", CBOR)], bytes)
+}
+
+/// An error of AWS's query protocol.
+pub(super) fn query_error(status: u16, code: &str, message: &str) -> Answer {
+    let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>");
+    answer(status, format!("<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"))
+}
+
+/// STS's answer about whose credentials these are.
+pub(super) fn caller() -> Answer {
+    let body = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/u</Arn>\
+        <UserId>u</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+    answer(200, body)
 }
 
 /// An AWS JSON or REST JSON error.
@@ -33,7 +57,7 @@ pub(super) fn json_error(status: u16, code: &str, message: &str) -> Answer {
     // REST JSON services tell the code in a header, the others in the body.
     let header: &'static str = Box::leak(code.to_owned().into_boxed_str());
     let headers = Box::leak(Box::new([("x-amzn-errortype", header)]));
-    (status, headers, body.to_string())
+    (status, headers, body.to_string().into_bytes())
 }
 
 /// An S3 error.
@@ -78,7 +102,7 @@ impl Replay {
     }
 
     /// What was asked so far, a line a request: method, path and query, and what identifies it (AWS JSON's target),
-    /// then its body.
+    /// then its body, as JSON when it is CBOR.
     pub(super) fn asked(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -94,11 +118,16 @@ impl HttpConnector for Replay {
         let uri = request.uri().strip_prefix("http://127.0.0.1:1").unwrap_or(request.uri()).to_owned();
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let line = format!("{} {uri} {target}", request.method());
+        let is_cbor = request.headers().get("content-type") == Some(CBOR);
         let (answers, requests) = (self.answers.clone(), self.requests.clone());
         let body = request.take_body();
         HttpConnectorFuture::new(async move {
             let sent = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
-            requests.lock().unwrap().push(format!("{line} {}", String::from_utf8_lossy(&sent)));
+            let sent = match ciborium::from_reader::<Value, _>(sent.as_ref()) {
+                Ok(message) if is_cbor => message.to_string(),
+                _ => String::from_utf8_lossy(&sent).into_owned(),
+            };
+            requests.lock().unwrap().push(format!("{line} {sent}"));
             let Some((status, headers, body)) = answers.lock().unwrap().pop_front() else {
                 return Err(ConnectorError::io(format!("no answer is left for {line}").into()));
             };

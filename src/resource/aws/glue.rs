@@ -1,10 +1,12 @@
-//! Glue: the Data Catalog's databases. (Tables are the executor's.)
+//! Glue: the Data Catalog's databases, and crawlers. (Tables are the executor's and the crawlers'.)
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::resource::{Input, Naming, Ownership, Resource, Schema};
 
-/// `aws:glue:Database`. Outputs: `name`, `arn`. Deleted only when every table left in it is the lake's own.
+/// `aws:glue:Database`. Outputs: `name`, `arn`. Deleted only when every table left in it is the lake's own,
+/// or one that a crawler of the stack wrote.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
@@ -19,6 +21,48 @@ impl Resource for Database {
         kind: "aws:glue:Database",
         // Athena wants lower case and underscores: https://docs.aws.amazon.com/athena/latest/ug/glue-best-practices.html
         naming: Naming::Physical { prefix: "", separator: '_', length_max: 255 },
+        ownership: Ownership::Tags,
+        replace_on: &[],
+        volatile_outputs: &[],
+    };
+}
+
+/// `aws:glue:Crawler` of one S3 path, on demand. Outputs: `name`, `arn`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crawler {
+    /// What it is for.
+    pub description: Input<String>,
+    /// The role it reads and writes as: its ARN or its name.
+    pub role: Input<String>,
+    /// Name of the database that its tables go to.
+    pub database: Input<String>,
+    /// What it crawls, `s3://bucket/prefix/`.
+    pub path: Input<String>,
+    /// Glob patterns below the path that it leaves out.
+    #[serde(default)]
+    pub exclusions: Vec<String>,
+    /// What its tables' names begin with.
+    pub table_prefix: Input<String>,
+    /// What it does about a schema that changed: `UPDATE_IN_DATABASE` or `LOG`.
+    pub update_behavior: Input<String>,
+    /// What it does about objects that are gone: `LOG`, `DEPRECATE_IN_DATABASE` or `DELETE_FROM_DATABASE`.
+    pub delete_behavior: Input<String>,
+    /// What it looks at each time: `CRAWL_EVERYTHING` or `CRAWL_NEW_FOLDERS_ONLY`.
+    pub recrawl: Input<String>,
+    /// Its configuration document (grouping, table level, how partitions inherit); absent: Glue's defaults.
+    #[serde(default)]
+    pub configuration: Option<Value>,
+    /// Names of custom classifiers, tried in this order before the built-in ones.
+    #[serde(default)]
+    pub classifiers: Vec<Input<String>>,
+}
+
+impl Resource for Crawler {
+    const SCHEMA: &'static Schema = &Schema {
+        kind: "aws:glue:Crawler",
+        // https://docs.aws.amazon.com/glue/latest/webapi/API_CreateCrawler.html
+        naming: Naming::Physical { prefix: "", separator: '-', length_max: 255 },
         ownership: Ownership::Tags,
         replace_on: &[],
         volatile_outputs: &[],

@@ -53,9 +53,11 @@ pub struct Permission {
     pub statement: Input<String>,
     /// Service principal, `s3.amazonaws.com`.
     pub principal: Input<String>,
-    /// ARN that the service must act for.
+    /// ARN that the service must act for; `*` stands for any text.
     pub source_arn: Input<String>,
-    /// Account that must own it.
+    /// Account that must own it. Empty: not asked, for sources that do not tell it. EventBridge's documented policies
+    /// ask for the rule's ARN alone, which has the account in it
+    /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html>).
     pub source_account: Input<String>,
 }
 
@@ -79,6 +81,9 @@ pub struct EventInvokeConfig {
     pub retries_max: Input<u32>,
     /// Seconds that an event may wait, 60 to 21,600.
     pub event_age_max_seconds: Input<u32>,
+    /// ARN of the queue, topic or function that gets the events which failed for good.
+    #[serde(default)]
+    pub on_failure: Option<Input<String>>,
 }
 
 impl Resource for EventInvokeConfig {

@@ -1,8 +1,11 @@
 //! S3: buckets, their configuration documents, and objects that lake itself puts.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use crate::resource::{Input, Naming, Ownership, Resource, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::resource::{Handle, Input, Naming, Ownership, Resource, Schema};
 
 /// `aws:s3:Bucket`. Outputs: `name`, `arn`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -112,6 +115,86 @@ impl Resource for Object {
         replace_on: &["bucket", "key"],
         volatile_outputs: &["version"],
     };
+}
+
+/// `aws:s3:Document`: a small JSON object whose values may be references, so that running code finds out what was
+/// made. Outputs: `etag`, `version`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Name of the bucket.
+    pub bucket: Input<String>,
+    /// Key.
+    pub key: Input<String>,
+    /// The object's members; all of them text.
+    pub content: BTreeMap<String, Input<String>>,
+}
+
+impl Resource for Document {
+    const SCHEMA: &'static Schema = &Schema {
+        kind: "aws:s3:Document",
+        naming: Naming::Fields(&["bucket", "key"]),
+        ownership: Ownership::Parent("bucket"),
+        replace_on: &["bucket", "key"],
+        volatile_outputs: &["etag", "version"],
+    };
+}
+
+impl Handle<Document> {
+    /// The entity tag of its content.
+    pub fn etag(&self) -> Input<String> {
+        self.output("etag")
+    }
+}
+
+/// `aws:s3:BucketPolicy`: who may use a bucket. Part of its bucket: a whole document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketPolicy {
+    /// Name of the bucket.
+    pub bucket: Input<String>,
+    /// The policy; references may stand anywhere in it.
+    pub document: Value,
+}
+
+impl Resource for BucketPolicy {
+    const SCHEMA: &'static Schema = &part_of_bucket("aws:s3:BucketPolicy");
+}
+
+/// `aws:s3:BucketLifecycle`: what a bucket deletes by itself. Part of its bucket: a whole document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketLifecycle {
+    /// Name of the bucket.
+    pub bucket: Input<String>,
+    /// At least one rule.
+    pub rules: Vec<LifecycleRule>,
+}
+
+/// One rule of a lifecycle document. It says at least one thing that is to happen.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleRule {
+    /// Id of the rule, unique in the document.
+    pub id: String,
+    /// Keys that begin so; empty: all keys.
+    pub prefix: String,
+    /// Days after which an upload that was not completed is aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_incomplete_upload_days: Option<u32>,
+    /// Days after which a version that is no longer the current one is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noncurrent_days: Option<u32>,
+    /// Days after which an object expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_days: Option<u32>,
+    /// Whether delete markers with no version behind them go; not together with `expire_days`, which includes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expire_delete_markers: bool,
+}
+
+impl Resource for BucketLifecycle {
+    const SCHEMA: &'static Schema = &part_of_bucket("aws:s3:BucketLifecycle");
 }
 
 const fn part_of_bucket(kind: &'static str) -> Schema {

@@ -7,6 +7,7 @@ use aws_sdk_glue::{
 };
 use serde_json::json;
 
+use super::{tag, tags};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
@@ -22,6 +23,10 @@ use crate::{
 
 /// A table's parameters that tell its owner, and the database's tags that they must equal.
 const OWNER: [(&str, &str); 2] = [("lake.name", "lake:name"), ("lake.stack", "lake:stack")];
+
+/// The parameter in which a crawler signs the tables that it writes
+/// (<https://docs.aws.amazon.com/glue/latest/dg/table-properties-crawler.html>).
+const CRAWLED_BY: &str = "UPDATED_BY_CRAWLER";
 
 /// Tables that a refusal names.
 const TABLES_NAMED_MAX: usize = 5;
@@ -53,12 +58,6 @@ impl DatabaseKind {
         found.map(|(_, arn)| arn).ok_or_else(|| {
             ProviderError::new(ErrorKind::NotYet, "glue:GetDatabase", format!("database {name} is not visible yet"))
         })
-    }
-
-    async fn tags(&self, arn: &str) -> Result<Tags, ProviderError> {
-        let call = self.glue.get_tags().resource_arn(arn).send().await;
-        let answer = call.map_err(failed("glue:GetTags")).or_none()?;
-        Ok(answer.and_then(|answer| answer.tags).into_iter().flatten().collect())
     }
 
     /// Deletes the lake's tables; refuses, before it deletes any, when others are among them.
@@ -108,7 +107,7 @@ impl Kind for DatabaseKind {
                 "description": found.description().unwrap_or_default(),
                 "location": found.location_uri().unwrap_or_default(),
             })),
-            tags: self.tags(&arn).await?,
+            tags: tags(&self.glue, &arn).await?,
             outputs: outputs(target.identity, &arn),
         }))
     }
@@ -123,15 +122,13 @@ impl Kind for DatabaseKind {
         let call = self.glue.update_database().name(target.identity).database_input(input);
         call.send().await.map_err(failed(OPERATION))?;
         let arn = self.arn(target.identity).await?;
-        let call =
-            self.glue.tag_resource().resource_arn(&arn).set_tags_to_add(Some(tags.clone().into_iter().collect()));
-        call.send().await.map_err(failed("glue:TagResource"))?;
+        tag(&self.glue, &arn, tags).await?;
         Ok(outputs(target.identity, &arn))
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
         let Some((_, arn)) = self.get(target.identity).await? else { return Ok(()) };
-        let owner = self.tags(&arn).await?;
+        let owner = tags(&self.glue, &arn).await?;
         if self.delete_tables(target.identity, &owner).await.or_none()?.is_none() {
             return Ok(());
         }
@@ -140,11 +137,19 @@ impl Kind for DatabaseKind {
     }
 }
 
+/// Whether the lake wrote the table, or a crawler of its stack did.
 fn is_of(table: &Table, owner: &Tags) -> bool {
-    OWNER.iter().all(|(parameter, tag)| {
-        let says = table.parameters().and_then(|parameters| parameters.get(*parameter));
-        says.is_some() && says == owner.get(*tag)
-    })
+    let says = |parameter: &str| table.parameters().and_then(|parameters| parameters.get(parameter));
+    let signed = OWNER.iter().all(|(parameter, tag)| says(parameter).is_some() && says(parameter) == owner.get(*tag));
+    signed || says(CRAWLED_BY).is_some_and(|crawler| is_crawler_of(crawler, owner))
+}
+
+/// A crawler is gone before its database is, so that its name alone tells whose it was.
+fn is_crawler_of(crawler: &str, owner: &Tags) -> bool {
+    match (owner.get("lake:name"), owner.get("lake:stack")) {
+        (Some(lake), Some(stack)) => crawler.starts_with(&format!("{lake}-{stack}-")),
+        _ => false,
+    }
 }
 
 fn outputs(name: &str, arn: &str) -> Fields {
@@ -201,6 +206,26 @@ mod tests {
         let error = DatabaseKind::new(&replay.clients()).delete(target("d", &Fields::new())).await.unwrap_err();
         assert!(error.message.contains("(theirs)"), "{error}");
         replay.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn a_table_that_the_stacks_crawler_wrote_goes_and_another_crawlers_table_stays() {
+        let crawled = |crawler: &str| {
+            let table = json!({ "Name": "flights", "Parameters": { "UPDATED_BY_CRAWLER": crawler } });
+            answer(200, json!({ "TableList": [table] }).to_string())
+        };
+        let ours = crawled("flights-local-flights-0a1b2c");
+        let replay = Replay::new([found(), tags(), ours, answer(200, "{}"), answer(200, "{}")]);
+        DatabaseKind::new(&replay.clients()).delete(target("d", &Fields::new())).await.unwrap();
+        replay.assert_used_up();
+
+        let replay = Replay::new([found(), tags(), crawled("flights-prod-flights-0a1b2c")]);
+        let error = DatabaseKind::new(&replay.clients()).delete(target("d", &Fields::new())).await.unwrap_err();
+        assert!(error.message.contains("(flights)"), "{error}");
+
+        let untagged = answer(200, json!({ "Tags": {} }).to_string());
+        let replay = Replay::new([found(), untagged, crawled("flights-local-flights-0a1b2c")]);
+        DatabaseKind::new(&replay.clients()).delete(target("d", &Fields::new())).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -1,8 +1,11 @@
 //! `aws:lambda:EventInvokeConfig`.
 
 use async_trait::async_trait;
-use aws_sdk_lambda::Client;
-use serde_json::json;
+use aws_sdk_lambda::{
+    Client,
+    types::{DestinationConfig, OnFailure},
+};
+use serde_json::{Value, json};
 
 use crate::{
     provider::{
@@ -10,7 +13,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, parent_not_yet},
-            fields::{fields, inputs},
+            fields::{fields, inputs, number, or_blank},
         },
     },
     resource::{Fields, Resource, Schema, aws::lambda::EventInvokeConfig},
@@ -44,23 +47,28 @@ impl Kind for EventInvokeConfigKind {
         let Some(there) = call.map_err(failed("lambda:GetFunctionEventInvokeConfig")).or_none()? else {
             return Ok(None);
         };
+        let destination = there.destination_config().and_then(|config| config.on_failure()?.destination());
+        let destination = destination.filter(|arn| !arn.is_empty()).map(|arn| Value::String(arn.to_owned()));
         let inputs = fields(json!({
             "function": target.identity,
             "retries_max": there.maximum_retry_attempts().unwrap_or(RETRIES_DEFAULT),
             "event_age_max_seconds": there.maximum_event_age_in_seconds().unwrap_or(EVENT_AGE_DEFAULT_SECONDS),
+            "on_failure": or_blank(target, "on_failure", destination),
         }));
         Ok(Some(Observed { inputs, outputs: Fields::new(), tags: Tags::new() }))
     }
 
     async fn create(&self, target: Target<'_>, _tags: &Tags) -> Result<Fields, ProviderError> {
         let inputs: EventInvokeConfig = inputs(target)?;
-        let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let on_failure = inputs.on_failure.as_ref().map(|arn| OnFailure::builder().destination(arn.known()).build());
+        let destination = on_failure.map(|on_failure| DestinationConfig::builder().on_failure(on_failure).build());
         let call = self
             .lambda
             .put_function_event_invoke_config()
             .function_name(inputs.function.known())
             .maximum_retry_attempts(number(*inputs.retries_max.known()))
-            .maximum_event_age_in_seconds(number(*inputs.event_age_max_seconds.known()));
+            .maximum_event_age_in_seconds(number(*inputs.event_age_max_seconds.known()))
+            .set_destination_config(destination);
         call.send().await.map_err(failed("lambda:PutFunctionEventInvokeConfig")).map_err(parent_not_yet)?;
         Ok(Fields::new())
     }
@@ -94,5 +102,33 @@ mod tests {
         kind.create(target("f", &declared), &Tags::new()).await.unwrap();
         let put = &replay.asked()[2];
         assert!(put.starts_with("PUT ") && put.contains(r#""MaximumEventAgeInSeconds":3600"#), "{put}");
+        assert!(!put.contains("DestinationConfig"), "{put}");
+    }
+
+    #[tokio::test]
+    async fn the_destination_of_failed_events_is_put_and_its_loss_shows_as_drift() {
+        const QUEUE: &str = "arn:aws:sqs:eu-west-1:123456789012:failed";
+        let declared = fields(json!({
+            "function": "f", "retries_max": 2, "event_age_max_seconds": 3600, "on_failure": QUEUE }));
+        let told = |destination: Value| {
+            let config = json!({ "MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600,
+                "DestinationConfig": { "OnSuccess": {}, "OnFailure": destination } });
+            answer(200, config.to_string())
+        };
+        let lacks = "The function's execution role does not have permissions to call SendMessage on the queue";
+        let replay = Replay::new([
+            json_error(400, "InvalidParameterValueException", lacks),
+            answer(200, "{}"),
+            told(json!({ "Destination": QUEUE })),
+            told(json!({})),
+        ]);
+        let kind = EventInvokeConfigKind::new(&replay.clients());
+        let target = target("f", &declared);
+        let error = kind.create(target, &Tags::new()).await.unwrap_err();
+        assert_eq!(error.kind, crate::provider::ErrorKind::NotYet);
+        kind.create(target, &Tags::new()).await.unwrap();
+        assert!(replay.asked()[1].contains(QUEUE), "{}", replay.asked()[1]);
+        assert_eq!(kind.observe(target).await.unwrap().unwrap().inputs, declared);
+        assert_eq!(kind.observe(target).await.unwrap().unwrap().inputs["on_failure"], "");
     }
 }

@@ -65,7 +65,7 @@ impl Kind for PermissionKind {
             .action(ACTION)
             .principal(inputs.principal.known())
             .source_arn(inputs.source_arn.known())
-            .source_account(inputs.source_account.known());
+            .set_source_account(Some(inputs.source_account.known().clone()).filter(|account| !account.is_empty()));
         match call.send().await.map_err(failed("lambda:AddPermission")).map_err(parent_not_yet) {
             Ok(_) => Ok(Fields::new()),
             // An earlier try of this call, whose answer was lost, may have made it.
@@ -124,6 +124,22 @@ mod tests {
         let kind = PermissionKind::new(&replay.clients());
         assert_eq!(kind.observe(target("f/s3", &declared())).await.unwrap().unwrap().inputs, declared());
         assert_eq!(kind.observe(target("f/s3", &declared())).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn no_account_is_asked_for_where_none_is_declared_and_none_shows_as_none() {
+        let mut declared = declared();
+        declared.insert("source_account".to_owned(), json!(""));
+        let condition = json!({ "ArnLike": { "AWS:SourceArn": "arn:aws:s3:::raw" } });
+        let policy = json!({ "Statement": [{ "Sid": "s3", "Effect": "Allow", "Action": "lambda:InvokeFunction",
+            "Principal": { "Service": "s3.amazonaws.com" }, "Condition": condition }] });
+        let there = answer(200, json!({ "Policy": policy.to_string() }).to_string());
+        let replay = Replay::new([answer(201, "{}"), there]);
+        let kind = PermissionKind::new(&replay.clients());
+        let target = target("f/s3", &declared);
+        kind.create(target, &Tags::new()).await.unwrap();
+        assert!(!replay.asked()[0].contains("SourceAccount"), "{}", replay.asked()[0]);
+        assert_eq!(kind.observe(target).await.unwrap().unwrap().inputs, declared);
     }
 
     #[tokio::test]

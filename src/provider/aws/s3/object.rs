@@ -93,8 +93,8 @@ mod tests {
         let assets: Assets = [(sha256.to_owned(), path)].into_iter().collect();
         let head: &[_] = &[("x-amz-meta-sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")];
         let replay = Replay::new([
-            (200, &[("x-amz-version-id", "v1")] as &[_], String::new()),
-            (200, head, String::new()),
+            (200, &[("x-amz-version-id", "v1")] as &[_], Vec::new()),
+            (200, head, Vec::new()),
             answer(404, ""),
             answer(200, ""),
         ]);

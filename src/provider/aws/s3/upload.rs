@@ -140,9 +140,9 @@ mod tests {
         let begun = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
         let replay = Replay::new([
             answer(200, begun),
-            (200, &[("etag", "\"1\"")], String::new()),
-            (200, &[("etag", "\"2\"")], String::new()),
-            (200, &[("x-amz-version-id", "v")], "<CompleteMultipartUploadResult/>".to_owned()),
+            (200, &[("etag", "\"1\"")], Vec::new()),
+            (200, &[("etag", "\"2\"")], Vec::new()),
+            (200, &[("x-amz-version-id", "v")], b"<CompleteMultipartUploadResult/>".to_vec()),
         ]);
         let s3 = replay.clients().s3;
         assert_eq!(in_parts(&s3, "b", "k", &path, PART_BYTES + 5, "00").await.unwrap().unwrap(), "v");
