@@ -98,7 +98,7 @@ impl Events {
         let tasks = vec![
             writing,
             tokio::spawn(outbox::dispatch(Arc::clone(&core), stop.clone())),
-            tokio::spawn(scheduler::run(Arc::clone(&core), stop.clone())),
+            tokio::spawn(scheduler::run(Arc::clone(&core), core.clock.now(), stop.clone())),
         ];
         let end = stop.clone().drop_guard();
         Ok(Arc::new(Events { core, writer, stop, tasks: Mutex::new(tasks), _end: end }))

@@ -257,6 +257,9 @@ pub(super) fn limit_exceeded() -> ApiError {
     ApiError::client("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
 }
 
+/// Entries by the rest of their key, and the token of the next page.
+type Page<V> = (Vec<(String, V)>, Option<String>);
+
 /// Where a page begins and how long it is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -266,14 +269,14 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// Entries under `prefix` by the rest of their key, and the token of the next page.
+    /// The entries under `prefix` that are to `keep`.
     pub fn page<V: Serialize + DeserializeOwned>(
         &self,
         tx: &impl Transaction,
         table: &Table<V>,
         prefix: &str,
         keep: impl Fn(&str, &V) -> bool,
-    ) -> Result<(Vec<(String, V)>, Option<String>), ApiError> {
+    ) -> Result<Page<V>, ApiError> {
         let (limit, mut after) = (self.limit()?, self.after(prefix)?);
         let mut found = Vec::new();
         loop {

@@ -159,7 +159,7 @@ impl Core {
     }
 
     /// When the next delivery is due, in milliseconds since 1970.
-    fn next_due(&self) -> Result<Option<i64>, StoreError> {
+    pub fn next_due(&self) -> Result<Option<i64>, StoreError> {
         let mut due = None;
         self.store.read::<_, StoreError>(|tx| {
             OUTBOX.walk(tx, "", |key, _| {

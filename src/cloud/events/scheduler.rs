@@ -22,9 +22,8 @@ const LATEST: SignedDuration = SignedDuration::from_mins(1);
 /// Pause after a fault of the store.
 const FAULT_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
-/// Fires rules until `stop`.
-pub(super) async fn run(core: Arc<Core>, stop: CancellationToken) {
-    let mut from = core.clock.now();
+/// Fires rules that are due after `from` until `stop`.
+pub(super) async fn run(core: Arc<Core>, mut from: Timestamp, stop: CancellationToken) {
     loop {
         let next = match core.store.read(|tx| next(tx, from)) {
             Ok(next) => next,
