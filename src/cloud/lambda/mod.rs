@@ -102,6 +102,7 @@ impl Lambda {
             options,
             packages,
             credentials: neighbours.credentials,
+            roles: Arc::clone(&neighbours.roles),
             sink: neighbours.sink,
             exchange: neighbours.exchange,
             meter: neighbours.meter,
