@@ -61,24 +61,25 @@ pub enum RefreshError {
 pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usize) -> Result<Prior, RefreshError> {
     let recorded: Vec<Recorded> = snapshot.resources.values().cloned().collect();
     let observations: Vec<(Recorded, Option<Observed>)> = observe(recorded, provider, parallel).await?;
-    let mut drift = Vec::new();
+    let (mut drift, mut gone) = (Vec::new(), Vec::new());
     for (recorded, observed) in observations {
-        match observed {
-            None => {
-                let Recorded { address, identity, .. } = forget(&mut snapshot, &recorded.address);
-                drift.push(Drift { address, identity, gone: true, fields: Vec::new() });
-            }
-            Some(observed) => {
-                check_owner(&snapshot, &recorded, &observed)?;
-                let current = merged(&recorded, &observed);
-                let fields = diff(&recorded.inputs, &current.inputs, &[]);
-                if !fields.is_empty() {
-                    let Recorded { address, identity, .. } = recorded;
-                    drift.push(Drift { address, identity, gone: false, fields });
-                }
-                snapshot.resources.insert(current.address.clone(), current);
-            }
+        let Some(observed) = observed else {
+            gone.push(recorded.address);
+            continue;
+        };
+        check_owner(&snapshot, &recorded, &observed)?;
+        let current = merged(&recorded, &observed);
+        let fields = diff(&recorded.inputs, &current.inputs, &[]);
+        if !fields.is_empty() {
+            let Recorded { address, identity, .. } = recorded;
+            drift.push(Drift { address, identity, gone: false, fields });
         }
+        snapshot.resources.insert(current.address.clone(), current);
+    }
+    // Last, so that no edge to them comes back with a record that is read later.
+    for address in gone {
+        let Recorded { address, identity, .. } = forget(&mut snapshot, &address);
+        drift.push(Drift { address, identity, gone: true, fields: Vec::new() });
     }
     resume(&mut snapshot, provider, parallel).await?;
     Ok(Prior { snapshot, drift })

@@ -156,6 +156,27 @@ async fn drift_is_put_right_and_what_was_deleted_behind_our_back_comes_back_unde
 }
 
 #[tokio::test]
+async fn whatever_is_deleted_behind_our_back_comes_back_also_when_others_depend_on_it() {
+    let full = program([2, 1, 1, 1, 1]);
+    let count = {
+        let stack = Stack::new();
+        stack.apply(&full).await.unwrap();
+        stack.cloud.things.lock().unwrap().len()
+    };
+    for gone in 0..count {
+        let stack = Stack::new();
+        stack.apply(&full).await.unwrap();
+        let before = stack.cloud.things.lock().unwrap().clone();
+        let key = before.keys().nth(gone).unwrap();
+        stack.cloud.things.lock().unwrap().remove(key);
+        let outcome = stack.apply(&full).await.unwrap();
+        assert!(outcome.failed.is_empty(), "{key:?}: {:?}", outcome.failed);
+        assert_eq!(*stack.cloud.things.lock().unwrap(), before);
+        assert!(stack.apply(&full).await.unwrap().failed.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_replacement_that_was_interrupted_leaves_no_orphan_when_it_is_no_longer_wanted() {
     let (on_raw, on_processed) = (program([2, 1, 0, 0, 0]), program([2, 4, 0, 0, 0]));
     for last in [&on_raw, &on_processed] {

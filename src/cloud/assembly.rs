@@ -31,18 +31,19 @@ pub(super) async fn services(store: Arc<Store>, objects: S3Objects, endpoint: St
     let exchange = Exchange::with_faults(Arc::clone(&faults));
     let (meter, data) = Meter::channel();
     let sink = LogSink::metering(Arc::clone(&store), meter.clone());
+    let sqs = Sqs::start(Arc::clone(&store), endpoint.clone(), meter.clone())?;
     let neighbourhood = Arc::new(Neighbourhood(Arc::clone(&store)));
     let neighbours = Neighbours {
         credentials: Arc::clone(&neighbourhood) as _,
         roles: neighbourhood,
         objects: Arc::new(objects.clone()),
+        queues: Arc::clone(&sqs) as _,
         sink: sink.clone(),
         exchange: Arc::clone(&exchange),
         meter: meter.clone(),
         victims: Arc::clone(faults.victims()),
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint.clone()), neighbours).await?;
-    let sqs = Sqs::start(Arc::clone(&store), endpoint.clone(), meter.clone())?;
     let mail = sns::Options { endpoint, smtp: None };
     let sns = Sns::start(Arc::clone(&store), mail, Arc::clone(&exchange), meter.clone())?;
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter.clone())?;
@@ -55,7 +56,7 @@ pub(super) async fn services(store: Arc<Store>, objects: S3Objects, endpoint: St
     let late = Late::start(Arc::clone(&store), &exchange);
     let crawling = glue::Neighbours { exchange: Arc::clone(&exchange), sink, objects: Arc::new(objects) };
     let glue = Glue::start(Arc::clone(&store), crawling);
-    let cloudwatch = CloudWatch::start(Arc::clone(&store), exchange, data)?;
+    let cloudwatch = CloudWatch::start(Arc::clone(&store), Arc::clone(&exchange), data)?;
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(Admin::new(Arc::clone(&store), Arc::clone(&faults))),
         Arc::new(Iam::new(Arc::clone(&store))),
@@ -69,7 +70,7 @@ pub(super) async fn services(store: Arc<Store>, objects: S3Objects, endpoint: St
         logs,
     ];
     let background = vec![
-        Arc::clone(&lambda) as _,
+        lambda as _,
         Arc::new(late) as _,
         Arc::new(retention) as _,
         cloudwatch as _,
@@ -78,7 +79,7 @@ pub(super) async fn services(store: Arc<Store>, objects: S3Objects, endpoint: St
         sns as _,
         sqs as _,
     ];
-    Ok(Services { services, invoker: lambda, background, faults })
+    Ok(Services { services, exchange, background, faults })
 }
 
 /// Log events that outlive their group's retention are deleted while the server runs.

@@ -203,3 +203,81 @@ async fn the_glue_client_reads_tables_versions_and_partitions_as_it_wrote_them()
     let crawlers = glue.list_data_quality_results().send().await.unwrap_err().into_service_error();
     assert_eq!(crawlers.code(), Some("UnknownOperationException"));
 }
+
+const CRAWLER_TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"glue.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+
+#[tokio::test]
+async fn the_glue_client_crawls_what_the_s3_client_has_put() {
+    use aws_sdk_glue::types::{CrawlerHistoryState, CrawlerState, CrawlerTargets, LastCrawlStatus, S3Target};
+
+    let cloud = Cloud::start().await;
+    let iam = client!(cloud, aws_sdk_iam, cloud.root());
+    iam.create_role().role_name("crawl").assume_role_policy_document(CRAWLER_TRUST).send().await.unwrap();
+    let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","glue:*","logs:*"],"Resource":"*"}]}"#;
+    iam.put_role_policy().role_name("crawl").policy_name("all").policy_document(everything).send().await.unwrap();
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+        .endpoint_url(cloud.server.endpoint())
+        .region(aws_sdk_s3::config::Region::new("us-east-1"))
+        .credentials_provider(cloud.root())
+        .force_path_style(true);
+    let s3 = aws_sdk_s3::Client::from_conf(config.build());
+    s3.create_bucket().bucket("raw").send().await.unwrap();
+    for (key, text) in [("orders/year=2023/a.csv", "id,price\n1,2.5\n"), ("orders/year=2024/b.csv", "id,price\n2,3\n")]
+    {
+        let body = text.as_bytes().to_vec().into();
+        s3.put_object().bucket("raw").key(key).body(body).send().await.unwrap();
+    }
+    // An object in a file of its own, whose footer a crawl reads.
+    let column = |name: &str, values: Vec<i64>| {
+        (name.to_owned(), std::sync::Arc::new(arrow::array::Int64Array::from(values)) as arrow::array::ArrayRef)
+    };
+    let batch = arrow::array::RecordBatch::try_from_iter([column("A", (0..300_000).collect())]).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let body = writer.into_inner().unwrap().into();
+    s3.put_object().bucket("raw").key("numbers/n.parquet").body(body).send().await.unwrap();
+
+    let glue = client!(cloud, aws_sdk_glue, cloud.root());
+    let database = DatabaseInput::builder().name("lake").build().unwrap();
+    glue.create_database().database_input(database).send().await.unwrap();
+    let target = |path: &str| S3Target::builder().path(path).build();
+    let targets =
+        CrawlerTargets::builder().s3_targets(target("s3://raw/orders/")).s3_targets(target("s3://raw/numbers/"));
+    let created = glue.create_crawler().name("c").role("arn:aws:iam::000000000000:role/crawl").database_name("lake");
+    created.targets(targets.build()).tags("stack", "local").send().await.unwrap();
+    glue.start_crawler().name("c").send().await.unwrap();
+    let crawler = loop {
+        let crawler = glue.get_crawler().name("c").send().await.unwrap().crawler.unwrap();
+        if crawler.state() == Some(&CrawlerState::Ready) {
+            break crawler;
+        }
+    };
+    let last = crawler.last_crawl().unwrap();
+    assert_eq!((last.status(), last.error_message()), (Some(&LastCrawlStatus::Succeeded), None));
+    assert!(last.start_time().is_some() && crawler.creation_time().is_some());
+    assert_eq!(crawler.role(), Some("crawl"));
+
+    let orders = glue.get_table().database_name("lake").name("orders").send().await.unwrap().table.unwrap();
+    assert_eq!(orders.partition_keys()[0].name(), "year");
+    let columns = |table: &aws_sdk_glue::types::Table| -> Vec<String> {
+        let columns = table.storage_descriptor().unwrap().columns();
+        columns.iter().map(|column| format!("{}:{}", column.name(), column.r#type().unwrap())).collect()
+    };
+    assert_eq!(columns(&orders), ["id:bigint", "price:double"]);
+    let partitions = glue.get_partitions().database_name("lake").table_name("orders").send().await.unwrap();
+    assert_eq!(partitions.partitions().len(), 2);
+    let numbers = glue.get_table().database_name("lake").name("numbers").send().await.unwrap().table.unwrap();
+    assert_eq!(columns(&numbers), ["a:bigint"]);
+    assert_eq!(numbers.parameters().unwrap()["recordCount"], "300000");
+    assert_eq!(numbers.parameters().unwrap()["classification"], "parquet");
+
+    let crawls = glue.list_crawls().crawler_name("c").send().await.unwrap();
+    assert_eq!(crawls.crawls()[0].state(), Some(&CrawlerHistoryState::Completed));
+    let refused = glue.stop_crawler().name("c").send().await.unwrap_err().into_service_error();
+    assert!(refused.is_crawler_not_running_exception(), "{refused:?}");
+    let missing = glue.start_crawler().name("d").send().await.unwrap_err().into_service_error();
+    assert!(missing.is_entity_not_found_exception(), "{missing:?}");
+    let twice = glue.create_crawler().name("c").role("crawl").targets(CrawlerTargets::builder().build()).send().await;
+    assert!(twice.unwrap_err().into_service_error().is_already_exists_exception());
+}

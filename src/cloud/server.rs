@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     assembly, authorise,
     credentials::{self, AccessKey},
-    delivery::AsyncInvoker,
+    delivery::Exchange,
     faults::Faults,
     gateway::Gateway,
     s3::{S3Front, S3Objects, S3Sweeper},
@@ -92,12 +92,12 @@ pub trait Background: Send + Sync {
     async fn stop(&self);
 }
 
-/// Every service but S3, and the door from S3 to Lambda.
+/// Every service but S3, and S3's way to them.
 pub struct Services {
     /// Told apart by [`Service::scope`].
     pub services: Vec<Arc<dyn Service>>,
     /// Where S3's event notifications go.
-    pub invoker: Arc<dyn AsyncInvoker>,
+    pub exchange: Arc<Exchange>,
     /// What has to be stopped with the server.
     pub background: Vec<Arc<dyn Background>>,
     /// What is to go wrong.
@@ -139,8 +139,8 @@ impl Server {
         let root = credentials::root(&store).map_err(failed)?;
         let objects = S3Objects::open(Arc::clone(&store)).map_err(failed)?;
         let services = services(Arc::clone(&store), objects.clone(), format!("http://{address}"));
-        let Services { services, invoker, background, faults } = services.await.map_err(failed)?;
-        let s3 = S3Front::new(Arc::clone(&store), objects, invoker);
+        let Services { services, exchange, background, faults } = services.await.map_err(failed)?;
+        let s3 = S3Front::new(Arc::clone(&store), objects, exchange);
         let sweeper = s3.sweeper();
         let gateway = Arc::new(Gateway::new(Arc::clone(&store), s3, services, faults));
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     data::{self, MetricId, SEPARATOR, Statistic, Summary},
-    evaluation::{Comparison, Datapoint, EXTRA_PERIODS, Missing, Rule, State},
+    evaluation::{Comparison, Datapoint, EXTRA_PERIODS, Rule, State, Treatment},
     fault::{Fault, no_such_alarm},
     statistics::floor,
     tags,
@@ -42,7 +42,7 @@ pub(super) struct Alarm {
     pub threshold: f64,
     pub comparison: Comparison,
     /// Without it, `missing`.
-    pub missing: Option<Missing>,
+    pub missing: Option<Treatment>,
     pub configured: i64,
     pub current: Current,
 }
@@ -110,7 +110,7 @@ impl Alarm {
             threshold: self.threshold,
             evaluation_periods: self.evaluation_periods,
             datapoints_to_alarm: self.datapoints_to_alarm,
-            missing: self.missing.unwrap_or(Missing::Missing),
+            missing: self.missing.unwrap_or(Treatment::Missing),
         }
     }
 

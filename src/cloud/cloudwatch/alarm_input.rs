@@ -12,7 +12,7 @@ use super::{
     Done, Scope, Touched,
     alarm::{self, ALARMS, Alarm, Current},
     data::{Dimension, MetricId, Statistic, check_unit, is_in_range},
-    evaluation::{Comparison, Missing, State},
+    evaluation::{Comparison, State, Treatment},
     fault::{Fault, invalid_format, limit_exceeded, no_such_alarm, validation},
     history, statistics,
     tags::{self, Tag},
@@ -139,7 +139,8 @@ fn checked(scope: &Scope, wanted: PutMetricAlarm) -> Result<Alarm, Fault> {
         &Comparison::ALL,
         Comparison::name,
     )?;
-    let missing = wanted.treat_missing_data.map(|name| one_of("treatMissingData", &name, &Missing::ALL, Missing::name));
+    let missing =
+        wanted.treat_missing_data.map(|name| one_of("treatMissingData", &name, &Treatment::ALL, Treatment::name));
     Ok(Alarm {
         name: wanted.alarm_name,
         region: scope.region.clone(),

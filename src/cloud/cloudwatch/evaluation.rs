@@ -38,49 +38,48 @@ impl State {
 /// How a value is compared with the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Comparison {
-    GreaterThanOrEqualToThreshold,
-    GreaterThanThreshold,
-    LessThanThreshold,
-    LessThanOrEqualToThreshold,
+    #[serde(rename = "GreaterThanOrEqualToThreshold")]
+    AtLeast,
+    #[serde(rename = "GreaterThanThreshold")]
+    Above,
+    #[serde(rename = "LessThanThreshold")]
+    Below,
+    #[serde(rename = "LessThanOrEqualToThreshold")]
+    AtMost,
 }
 
 impl Comparison {
-    pub const ALL: [Comparison; 4] = [
-        Comparison::GreaterThanOrEqualToThreshold,
-        Comparison::GreaterThanThreshold,
-        Comparison::LessThanThreshold,
-        Comparison::LessThanOrEqualToThreshold,
-    ];
+    pub const ALL: [Comparison; 4] = [Comparison::AtLeast, Comparison::Above, Comparison::Below, Comparison::AtMost];
 
     pub fn name(self) -> &'static str {
         match self {
-            Comparison::GreaterThanOrEqualToThreshold => "GreaterThanOrEqualToThreshold",
-            Comparison::GreaterThanThreshold => "GreaterThanThreshold",
-            Comparison::LessThanThreshold => "LessThanThreshold",
-            Comparison::LessThanOrEqualToThreshold => "LessThanOrEqualToThreshold",
+            Comparison::AtLeast => "GreaterThanOrEqualToThreshold",
+            Comparison::Above => "GreaterThanThreshold",
+            Comparison::Below => "LessThanThreshold",
+            Comparison::AtMost => "LessThanOrEqualToThreshold",
         }
     }
 
     pub fn breaches(self, value: f64, threshold: f64) -> bool {
         match self {
-            Comparison::GreaterThanOrEqualToThreshold => value >= threshold,
-            Comparison::GreaterThanThreshold => value > threshold,
-            Comparison::LessThanThreshold => value < threshold,
-            Comparison::LessThanOrEqualToThreshold => value <= threshold,
+            Comparison::AtLeast => value >= threshold,
+            Comparison::Above => value > threshold,
+            Comparison::Below => value < threshold,
+            Comparison::AtMost => value <= threshold,
         }
     }
 
     /// Whether larger values breach.
     pub fn is_upward(self) -> bool {
-        matches!(self, Comparison::GreaterThanOrEqualToThreshold | Comparison::GreaterThanThreshold)
+        matches!(self, Comparison::AtLeast | Comparison::Above)
     }
 
     fn words(self) -> &'static str {
         match self {
-            Comparison::GreaterThanOrEqualToThreshold => "greater than or equal to",
-            Comparison::GreaterThanThreshold => "greater than",
-            Comparison::LessThanThreshold => "less than",
-            Comparison::LessThanOrEqualToThreshold => "less than or equal to",
+            Comparison::AtLeast => "greater than or equal to",
+            Comparison::Above => "greater than",
+            Comparison::Below => "less than",
+            Comparison::AtMost => "less than or equal to",
         }
     }
 }
@@ -88,22 +87,23 @@ impl Comparison {
 /// What periods without data count as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Missing {
+pub(super) enum Treatment {
     Missing,
     Ignore,
     Breaching,
     NotBreaching,
 }
 
-impl Missing {
-    pub const ALL: [Missing; 4] = [Missing::Missing, Missing::Ignore, Missing::Breaching, Missing::NotBreaching];
+impl Treatment {
+    pub const ALL: [Treatment; 4] =
+        [Treatment::Missing, Treatment::Ignore, Treatment::Breaching, Treatment::NotBreaching];
 
     pub fn name(self) -> &'static str {
         match self {
-            Missing::Missing => "missing",
-            Missing::Ignore => "ignore",
-            Missing::Breaching => "breaching",
-            Missing::NotBreaching => "notBreaching",
+            Treatment::Missing => "missing",
+            Treatment::Ignore => "ignore",
+            Treatment::Breaching => "breaching",
+            Treatment::NotBreaching => "notBreaching",
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) struct Rule {
     pub evaluation_periods: u32,
     /// M, where it was given.
     pub datapoints_to_alarm: Option<u32>,
-    pub missing: Missing,
+    pub missing: Treatment,
 }
 
 impl Rule {
@@ -174,12 +174,12 @@ pub(super) fn decide(rule: &Rule, window: &[Option<Datapoint>]) -> Verdict {
     let filled = n - present.len();
     let many = breaching(&present);
     let (state, filled) = match rule.missing {
-        Missing::Breaching => (alarm(many + filled >= m), filled),
-        Missing::NotBreaching => (alarm(many >= m), filled),
-        Missing::Missing | Missing::Ignore => {
+        Treatment::Breaching => (alarm(many + filled >= m), filled),
+        Treatment::NotBreaching => (alarm(many >= m), filled),
+        Treatment::Missing | Treatment::Ignore => {
             // Periods from the oldest breaching one to the newest.
             let age = window.iter().position(Option::is_some).map_or(0, |place| window.len() - place);
-            let unsure = if rule.missing == Missing::Missing { Some(State::InsufficientData) } else { None };
+            let unsure = if rule.missing == Treatment::Missing { Some(State::InsufficientData) } else { None };
             let state = if present.is_empty() {
                 unsure
             } else if many >= m {
@@ -187,7 +187,7 @@ pub(super) fn decide(rule: &Rule, window: &[Option<Datapoint>]) -> Verdict {
             } else if many < present.len() {
                 Some(State::Ok)
             } else if age >= m {
-                if rule.missing == Missing::Missing { Some(State::Alarm) } else { None }
+                if rule.missing == Treatment::Missing { Some(State::Alarm) } else { None }
             } else {
                 unsure
             };
@@ -202,9 +202,9 @@ pub(super) fn reason(rule: &Rule, verdict: &Verdict, old: State, new: State) -> 
     let count = |number: usize, one: &str| if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") };
     let was = |number: usize| if number == 1 { "was" } else { "were" };
     let treated = match rule.missing {
-        Missing::Breaching => Some("Breaching"),
-        Missing::NotBreaching => Some("NonBreaching"),
-        Missing::Missing | Missing::Ignore => None,
+        Treatment::Breaching => Some("Breaching"),
+        Treatment::NotBreaching => Some("NonBreaching"),
+        Treatment::Missing | Treatment::Ignore => None,
     };
     let filled = verdict.filled;
     if new == State::InsufficientData {

@@ -14,13 +14,13 @@ pub(super) struct Fault {
     pub error: ApiError,
     /// The shape's name in the model.
     pub shape: &'static str,
-    /// Members besides the message.
-    pub members: Map<String, Value>,
+    /// Members besides the message. Seldom there, hence boxed.
+    pub members: Option<Box<Map<String, Value>>>,
 }
 
 impl Fault {
     fn new(status: StatusCode, code: &str, shape: &'static str, message: impl Into<String>) -> Fault {
-        Fault { error: ApiError::with_status(status, code, message), shape, members: Map::new() }
+        Fault { error: ApiError::with_status(status, code, message), shape, members: None }
     }
 
     fn client(code: &str, shape: &'static str, message: impl Into<String>) -> Fault {
@@ -37,7 +37,7 @@ impl From<ApiError> for Fault {
             _ => "ValidationError",
         };
         let code = if shape == "InternalServiceFault" { "InternalServiceError".to_owned() } else { error.code };
-        Fault { error: ApiError { code, ..error }, shape, members: Map::new() }
+        Fault { error: ApiError { code, ..error }, shape, members: None }
     }
 }
 
@@ -94,14 +94,14 @@ pub(super) fn nothing_to_tag(arn: &str) -> Fault {
     let name = "ResourceNotFoundException";
     let mut fault = Fault::new(StatusCode::NOT_FOUND, name, name, format!("The resource {arn} does not exist."));
     let kind = arn.splitn(6, ':').nth(5).map(|resource| resource.split([':', '/']).next().unwrap_or_default());
-    fault.members.insert("ResourceType".into(), kind.unwrap_or_default().into());
-    fault.members.insert("ResourceId".into(), arn.into());
+    let (kind, arn) = (Value::from(kind.unwrap_or_default()), Value::from(arn));
+    fault.members = Some(Box::new(Map::from_iter([("ResourceType".into(), kind), ("ResourceId".into(), arn)])));
     fault
 }
 
 /// A dashboard's body is not one.
 pub(super) fn invalid_dashboard(message: String, problems: Value) -> Fault {
     let mut fault = Fault::client("InvalidParameterInput", "DashboardInvalidInputError", message);
-    fault.members.insert("dashboardValidationMessages".into(), problems);
+    fault.members = Some(Box::new(Map::from_iter([("dashboardValidationMessages".into(), problems)])));
     fault
 }

@@ -11,7 +11,7 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde_json::{Map, Value};
@@ -93,7 +93,7 @@ pub(super) fn read(call: &Call) -> Result<Request, ApiError> {
 /// The body, unpacked where the client packed it (the SDKs pack large `PutMetricData` calls).
 /// <https://smithy.io/2.0/spec/behavior-traits.html#requestcompression-trait>
 fn unpacked(call: &Call) -> Result<Bytes, ApiError> {
-    match call.headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
+    match call.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"" | b"identity") => Ok(call.body.clone()),
         Some(b"gzip") => {
             let mut body = Vec::new();
@@ -171,7 +171,7 @@ pub(super) fn refuse(call: &Call, fault: Fault) -> Result<Response<Bytes>, ApiEr
         ("message".to_owned(), error.message.clone().into()),
         ("Message".to_owned(), error.message.into()),
     ]);
-    body.extend(members);
+    body.extend(members.map(|members| *members).unwrap_or_default());
     let response = Response::builder()
         .status(error.status)
         .header("x-amzn-query-error", format!("{};{kind}", error.code))

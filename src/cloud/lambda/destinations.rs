@@ -167,8 +167,10 @@ pub(super) fn check(tx: &WriteTransaction, exchange: &Exchange, role: &str, targ
         Some("s3") => return Err(not_here("destinations in S3")),
         _ => return Err(invalid(format!("The destination ARN {target} is invalid."))),
     };
-    if exchange.would_accept(tx, target, &Sender::Role { arn: role.to_owned() })? {
-        return Ok(());
+    match exchange.would_accept(tx, target, &Sender::Role { arn: role.to_owned() }) {
+        Ok(true) => return Ok(()),
+        Err(error) if error.status.is_server_error() => return Err(error),
+        Ok(false) | Err(_) => {}
     }
     Err(invalid(format!(
         "The destination {target} does not exist, or the function's execution role does not have permissions to call \

@@ -10,10 +10,10 @@ use super::{
     environment::{Invocation, Outcome},
     metrics,
     model::Reference,
-    queue::EVENT_BYTES,
+    queue::{AsyncInvocation, EVENT_BYTES},
     rest::{empty, header, invalid},
 };
-use crate::cloud::{delivery::AsyncInvocation, error::ApiError, service::Call};
+use crate::cloud::{error::ApiError, service::Call};
 
 /// Largest synchronous event, in bytes.
 const REQUEST_BYTES: usize = 6 * 1024 * 1024;

@@ -11,12 +11,14 @@ mod environment;
 mod event_config;
 mod functions;
 mod invoke;
+mod mappings;
 mod metrics;
 mod model;
 mod options;
 mod output;
 mod package;
 mod policy;
+mod poller;
 mod pool;
 mod process;
 mod queue;
@@ -39,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     authorise::{Need, may_deliver},
-    delivery::{AsyncInvocation, AsyncInvoker, Destination, Exchange, Message, Sender, Source},
+    delivery::{Destination, Exchange, Message, Sender, Source},
     error::ApiError,
     faults::Victims,
     logs::LogSink,
@@ -51,8 +53,9 @@ use environment::Host;
 use model::Reference;
 use package::Packages;
 use policy::POLICIES;
+use poller::Pollers;
 use pool::Pool;
-use queue::Queue;
+use queue::{AsyncInvocation, Queue};
 
 pub use options::{
     AWS_RETRY_DELAYS, CONCURRENCY_MIN, CONCURRENCY_PER_CORE, CREDENTIALS_TTL, IDLE_TIMEOUT, Options, RETRY_DELAYS,
@@ -66,6 +69,8 @@ pub struct Lambda {
     queue: Arc<Queue>,
     roles: Arc<dyn Roles>,
     objects: Arc<dyn ObjectReader>,
+    queues: Arc<dyn Queues>,
+    pollers: Arc<Pollers>,
 }
 
 /// What Lambda works with.
@@ -76,6 +81,8 @@ pub struct Neighbours {
     pub roles: Arc<dyn Roles>,
     /// Reads packages from S3.
     pub objects: Arc<dyn ObjectReader>,
+    /// Has the queues that event source mappings poll.
+    pub queues: Arc<dyn Queues>,
     /// Takes the functions' log lines.
     pub sink: LogSink,
     /// Takes what functions make of asynchronous events, for whom their configuration names.
@@ -101,12 +108,12 @@ impl Lambda {
         let host = Host {
             options,
             packages,
-            credentials: neighbours.credentials,
+            credentials: Arc::clone(&neighbours.credentials),
             roles: Arc::clone(&neighbours.roles),
-            sink: neighbours.sink,
-            exchange: neighbours.exchange,
-            meter: neighbours.meter,
-            victims: neighbours.victims,
+            sink: neighbours.sink.clone(),
+            exchange: Arc::clone(&neighbours.exchange),
+            meter: neighbours.meter.clone(),
+            victims: Arc::clone(&neighbours.victims),
             records,
             stop: CancellationToken::new(),
         };
@@ -114,7 +121,10 @@ impl Lambda {
         let queue = Queue::new(Arc::clone(&store), Arc::clone(&pool))?;
         tokio::spawn(Arc::clone(&pool).reap());
         tokio::spawn(Arc::clone(&queue).dispatch());
-        Ok(Arc::new(Lambda { store, pool, queue, roles: neighbours.roles, objects: neighbours.objects }))
+        let pollers = Pollers::new(Arc::clone(&store), Arc::clone(&pool), Arc::clone(&neighbours.queues));
+        tokio::spawn(Arc::clone(&pollers).run());
+        let Neighbours { roles, objects, queues, .. } = neighbours;
+        Ok(Arc::new(Lambda { store, pool, queue, roles, objects, queues, pollers }))
     }
 
     /// Kills what runs and writes the last log lines. Asynchronous events in flight stay queued.
@@ -152,6 +162,14 @@ impl Lambda {
                 (&Method::GET, ["event-invoke-config"]) => self.get_event_config(&of(name)?),
                 (&Method::GET, ["event-invoke-config", "list"]) => self.list_event_configs(&of(name)?),
                 (&Method::DELETE, ["event-invoke-config"]) => self.delete_event_config(of(name)?).await,
+                _ => Err(unknown(call)),
+            },
+            (_, ["2015-03-31", "event-source-mappings", rest @ ..]) => match (method, rest) {
+                (&Method::POST, []) => self.create_mapping(call).await,
+                (&Method::GET, []) => self.list_mappings(call),
+                (&Method::GET, [uuid]) => self.get_mapping(uuid),
+                (&Method::PUT, [uuid]) => self.update_mapping(call, (*uuid).into()).await,
+                (&Method::DELETE, [uuid]) => self.delete_mapping((*uuid).into()).await,
                 _ => Err(unknown(call)),
             },
             (&Method::GET, ["2017-03-31", "tags", arn]) => self.list_tags(&Reference::of_arn(arn)?),
@@ -198,20 +216,6 @@ impl Service for Lambda {
     }
 }
 
-impl AsyncInvoker for Lambda {
-    fn enqueue(&self, tx: &WriteTransaction, invocation: AsyncInvocation) -> Result<(), ApiError> {
-        self.queue.enqueue(tx, invocation).map(drop)
-    }
-
-    fn wake(&self) {
-        self.queue.wake();
-    }
-
-    fn may_invoke(&self, tx: &WriteTransaction, function_arn: &str, source: &Source) -> Result<bool, ApiError> {
-        self.would_accept(tx, function_arn, &Sender::Service(source.clone()))
-    }
-}
-
 impl Destination for Lambda {
     fn accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender, message: &Message) -> Result<(), ApiError> {
         if !self.would_accept(tx, target, sender)? {
@@ -222,7 +226,7 @@ impl Destination for Lambda {
             ));
         }
         let payload = message.body.clone().into_bytes();
-        self.enqueue(tx, AsyncInvocation { function_arn: target.to_owned(), payload })
+        self.queue.enqueue(tx, AsyncInvocation { function_arn: target.to_owned(), payload }).map(drop)
     }
 
     fn wake(&self) {

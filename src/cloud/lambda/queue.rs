@@ -26,7 +26,6 @@ use super::{
     rest::invalid,
 };
 use crate::cloud::{
-    delivery::AsyncInvocation,
     error::ApiError,
     store::{Store, StoreError, Table},
 };
@@ -48,6 +47,15 @@ const READ_EVENTS: usize = 500;
 const FAULT_DELAY: Duration = Duration::from_secs(1);
 /// Longest such delay.
 const FAULT_DELAY_MAX: Duration = Duration::from_secs(300);
+
+/// An event on its way to a function.
+#[derive(Debug, Clone)]
+pub(super) struct AsyncInvocation {
+    /// The function's ARN, with or without a qualifier.
+    pub function_arn: String,
+    /// The event, as JSON.
+    pub payload: Vec<u8>,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct QueuedEvent {

@@ -193,7 +193,7 @@ impl Given {
 }
 
 /// Whether a member asks for anything: SDKs send empty lists and objects for what is off.
-fn says_something(value: &Value) -> bool {
+pub(super) fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),

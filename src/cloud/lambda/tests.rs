@@ -18,11 +18,13 @@ use super::*;
 use crate::cloud::{
     logs::Logs,
     service::{ACCOUNT_ID, Caller},
+    sqs::Sqs,
 };
 
 mod api;
 mod async_events;
 mod execution;
+mod mappings;
 
 const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::000000000000:role/f";
@@ -144,6 +146,7 @@ struct Fixture {
     logs: Arc<Logs>,
     sink: LogSink,
     objects: Arc<Objects>,
+    sqs: Arc<Sqs>,
 }
 
 impl Fixture {
@@ -159,12 +162,16 @@ impl Fixture {
         let store = Store::open(folder.path()).unwrap();
         let sink = LogSink::start(Arc::clone(&store));
         let objects = Arc::new(Objects::default());
+        let (sqs, exchange) =
+            (Sqs::start(Arc::clone(&store), "http://sqs", Meter::channel().0).unwrap(), Exchange::new());
+        exchange.enter("sqs", &(Arc::clone(&sqs) as _));
         let neighbours = Neighbours {
             credentials: Arc::new(Issuer(Mutex::new(0))),
             roles: Arc::new(AnyRole),
             objects: Arc::clone(&objects) as Arc<dyn ObjectReader>,
             sink: sink.clone(),
-            exchange: Exchange::new(),
+            exchange,
+            queues: Arc::clone(&sqs) as _,
             meter: Meter::channel().0,
             victims: Arc::default(),
         };
@@ -172,7 +179,7 @@ impl Fixture {
         options.retry_delays = [Duration::from_millis(20), Duration::from_millis(40)];
         change(&mut options);
         let lambda = Lambda::start(Arc::clone(&store), options, neighbours).await.unwrap();
-        Fixture { folder, lambda, logs: Logs::new(store), sink, objects }
+        Fixture { folder, lambda, logs: Logs::new(store), sink, objects, sqs }
     }
 
     /// Stops the cloud as SIGTERM does and opens its folder again.
@@ -213,6 +220,24 @@ impl Fixture {
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let response = self.send(method, path, &[], body).await?;
         Ok(if response.body().is_empty() { Value::Null } else { serde_json::from_slice(response.body()).unwrap() })
+    }
+
+    /// Calls SQS.
+    async fn queue(&self, operation: &str, body: Value) -> Value {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-target", HeaderValue::from_str(&format!("AmazonSQS.{operation}")).unwrap());
+        let call = Call {
+            caller: Caller { arn: "arn:aws:iam::000000000000:root".into(), user_id: "root".into() },
+            region: REGION.into(),
+            request_id: "id".into(),
+            method: Method::POST,
+            uri: "/".parse().unwrap(),
+            headers,
+            body: body.to_string().into(),
+        };
+        let response = self.sqs.call(call).await.unwrap();
+        assert!(response.status().is_success(), "{response:?}");
+        serde_json::from_slice(response.body()).unwrap()
     }
 
     async fn get(&self, path: &str) -> Result<Value, ApiError> {
@@ -295,6 +320,14 @@ fn package(mark: &str) -> Vec<u8> {
     if !mark.is_empty() {
         writer.start_file(mark, SimpleFileOptions::default()).unwrap();
     }
+    writer.finish().unwrap().into_inner()
+}
+
+/// A package of another bootstrap.
+fn zipped(bootstrap: &str) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("bootstrap", SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+    write!(writer, "#!{}\n{bootstrap}", *PYTHON).unwrap();
     writer.finish().unwrap().into_inner()
 }
 

@@ -59,6 +59,7 @@ impl Cloud {
             policy: None,
             lifecycle: None,
             notifications: Vec::new(),
+            event_bridge: false,
         };
         let name = input.bucket;
         let location = format!("/{name}");

@@ -1,6 +1,8 @@
 //! Deleting objects: DeleteObject and DeleteObjects, as the bucket's versioning wants it.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
 
+use std::sync::Arc;
+
 use redb::WriteTransaction;
 use s3s::{
     S3Error, S3Request, S3Response, S3Result,
@@ -17,7 +19,7 @@ use super::{
     notify::{self, Happening, Origin},
     version,
 };
-use crate::cloud::delivery::AsyncInvoker;
+use crate::cloud::delivery::Exchange;
 
 /// Most keys of one DeleteObjects request.
 const MAX_KEYS: usize = 1000;
@@ -41,7 +43,7 @@ struct Deleted {
 /// The transaction's side of deleting.
 struct Deletion<'a> {
     tx: &'a WriteTransaction,
-    invoker: &'a dyn AsyncInvoker,
+    exchange: &'a Exchange,
     origin: &'a Origin,
     name: &'a str,
     bucket: &'a Bucket,
@@ -148,14 +150,14 @@ impl Cloud {
 
     /// Deletes each target in one transaction. A refusal of one does not touch the others.
     async fn delete_all(&self, name: String, targets: Vec<Target>, origin: Origin) -> S3Result<Vec<S3Result<Deleted>>> {
-        let invoker = self.invoker.clone();
+        let exchange = Arc::clone(&self.exchange);
         let (results, released, queued) = self
             .store
             .commit(move |tx| {
                 let bucket = meta::bucket(tx, &name)?;
-                let (name, bucket, origin, invoker) = (&name, &bucket, &origin, &*invoker);
+                let (name, bucket, origin, exchange) = (&name, &bucket, &origin, &*exchange);
                 let released = Released::default();
-                let mut deletion = Deletion { tx, invoker, origin, name, bucket, released, queued: false };
+                let mut deletion = Deletion { tx, exchange, origin, name, bucket, released, queued: false };
                 let mut results = Vec::with_capacity(targets.len());
                 for target in targets {
                     results.push(match deletion.delete(target) {
@@ -169,7 +171,7 @@ impl Cloud {
             .await?;
         self.blobs.collect(released);
         if queued {
-            self.invoker.wake();
+            self.exchange.wake();
         }
         Ok(results)
     }
@@ -223,7 +225,7 @@ impl Deletion<'_> {
 
     fn tell(&mut self, key: &str, version: &Version, happening: Happening) -> S3Result<()> {
         let bucket = (self.name, self.bucket);
-        self.queued |= notify::enqueue(self.tx, self.invoker, self.origin, bucket, key, version, happening)?;
+        self.queued |= notify::enqueue(self.tx, self.exchange, self.origin, bucket, key, version, happening)?;
         Ok(())
     }
 }

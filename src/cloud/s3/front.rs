@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{Cloud, CreateLocation, CreateTags, S3Objects, access::Access};
 use crate::cloud::{
     credentials,
-    delivery::AsyncInvoker,
+    delivery::Exchange,
     gateway::{RequestId, WRONG_SIGNATURE},
     store::Store,
 };
@@ -35,9 +35,9 @@ pub struct S3Front {
 
 impl S3Front {
     /// Sets S3 up over its objects.
-    pub fn new(store: Arc<Store>, objects: S3Objects, invoker: Arc<dyn AsyncInvoker>) -> Self {
+    pub fn new(store: Arc<Store>, objects: S3Objects, exchange: Arc<Exchange>) -> Self {
         let S3Objects(blobs) = objects;
-        let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, invoker });
+        let cloud = Arc::new(Cloud { store: Arc::clone(&store), blobs, exchange });
         let mut builder = S3ServiceBuilder::new(super::Operations(Arc::clone(&cloud)));
         builder.set_auth(Auth(Arc::clone(&store)));
         builder.set_access(Access(store));

@@ -47,6 +47,9 @@ pub(super) struct Bucket {
     pub lifecycle: Option<dto::BucketLifecycleConfiguration>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<super::notification::Rule>,
+    /// Whether all that happens is told to EventBridge.
+    #[serde(default)]
+    pub event_bridge: bool,
 }
 
 /// Whether a bucket keeps old versions.

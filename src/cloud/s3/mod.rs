@@ -46,7 +46,7 @@ pub use front::{S3Front, S3Sweeper};
 pub use objects::S3Objects;
 
 use super::{
-    delivery::AsyncInvoker,
+    delivery::Exchange,
     error::ApiError,
     gateway::RequestId,
     service::{ACCOUNT_ID, Caller},
@@ -57,7 +57,7 @@ use super::{
 struct Cloud {
     store: Arc<Store>,
     blobs: Arc<blob::Blobs>,
-    invoker: Arc<dyn AsyncInvoker>,
+    exchange: Arc<Exchange>,
 }
 
 /// Tags that came with CreateBucket.

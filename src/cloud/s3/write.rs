@@ -1,6 +1,9 @@
 //! Writing objects: PutObject and CopyObject, and what they share with multipart uploads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use redb::WriteTransaction;
 use s3s::{
@@ -117,7 +120,7 @@ impl Cloud {
         write: Write,
         make: impl FnOnce(&WriteTransaction) -> S3Result<Object> + Send + 'static,
     ) -> S3Result<(Version, Bucket)> {
-        let invoker = self.invoker.clone();
+        let exchange = Arc::clone(&self.exchange);
         let (version, bucket, released, queued) = self
             .store
             .commit(move |tx| {
@@ -130,13 +133,13 @@ impl Cloud {
                 }
                 let mut released = Released::default();
                 let version = version::write(tx, (&name, &bucket), &key, Some(object), &mut released)?;
-                let queued = notify::enqueue(tx, &*invoker, &origin, (&name, &bucket), &key, &version, happening)?;
+                let queued = notify::enqueue(tx, &exchange, &origin, (&name, &bucket), &key, &version, happening)?;
                 Ok::<_, S3Error>((version, bucket, released, queued))
             })
             .await?;
         self.blobs.collect(released);
         if queued {
-            self.invoker.wake();
+            self.exchange.wake();
         }
         Ok((version, bucket))
     }

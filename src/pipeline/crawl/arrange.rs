@@ -61,7 +61,9 @@ pub async fn arrange<C: Objects + Crawlers + Clock>(
     }
     let crawler = cloud.crawler(dataset).await?;
     let now = cloud.now();
-    let decided = markers.into_iter().filter(|found| found.marker.live_claim(now).is_none());
+    // An earlier try of this invocation may have claimed one and died.
+    let is_anothers = |found: &Found| found.marker.live_claim(now).is_some_and(|claim| claim.owner != owner);
+    let decided = markers.into_iter().filter(|found| !is_anothers(found));
     let decided: Vec<(Found, Next)> = decided
         .map(|found| (next(found.marker.crawl.as_ref(), &crawler), found))
         .map(|(next, it)| (it, next))

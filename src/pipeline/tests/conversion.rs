@@ -64,7 +64,7 @@ fn a_live_claim_keeps_others_away_and_a_dead_one_is_taken_over() {
     world.put_and_tell(KEY, "one");
     let marker = Kind::Pending.key(DATASET, KEY);
     let held = world.invocation("r1");
-    futures::executor::block_on(take(&world.process(), &marker, &held)).unwrap();
+    futures::executor::block_on(take(&world.process(), &marker, &held, |_| true)).unwrap();
     let Outcome::ClaimedByOther { owner, until } = outcome(&world, "r2") else { panic!("not held") };
     assert_eq!((owner.as_str(), until), ("r1", held.deadline));
     world.advance(SignedDuration::from_mins(16));
@@ -78,7 +78,7 @@ fn a_retry_of_the_invocation_that_died_takes_its_claim_over_at_once() {
     world.put_and_tell(KEY, "one");
     let marker = Kind::Pending.key(DATASET, KEY);
     let died = world.invocation("r1");
-    futures::executor::block_on(take(&world.process(), &marker, &died)).unwrap();
+    futures::executor::block_on(take(&world.process(), &marker, &died, |_| true)).unwrap();
     assert!(matches!(outcome(&world, "r1"), Outcome::Committed { .. }));
 }
 
@@ -197,7 +197,7 @@ fn a_retry_by_hand_leaves_what_somebody_works_on() {
     let world = World::new();
     world.put_and_tell(KEY, "one");
     let (marker, held) = (Kind::Pending.key(DATASET, KEY), world.invocation("r1"));
-    futures::executor::block_on(take(&world.process(), &marker, &held)).unwrap();
+    futures::executor::block_on(take(&world.process(), &marker, &held, |_| true)).unwrap();
     let retried = futures::executor::block_on(retry(&world.process(), DATASET, &Selection::All)).unwrap();
     assert_eq!(retried[0].action, Action::InProgress { until: held.deadline });
 }

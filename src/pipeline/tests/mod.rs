@@ -2,8 +2,12 @@
 
 mod chaos;
 mod conversion;
+mod crawl_chaos;
+mod crawling;
 mod deciding;
 mod faults;
 mod noting;
 mod reading;
+mod sweeping;
+mod telling;
 mod world;

@@ -1,6 +1,7 @@
 //! A lake in memory. A [`World`] is the cloud; a [`Process`] is one invocation's connection to it, which may be
 //! cut, die, or be told lies of the kind that real ones tell.
 
+mod crawler;
 mod engine;
 
 use std::{
@@ -15,15 +16,18 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    dataset::{Column, Dataset, Manifest},
+    dataset::{CatalogMode, Column, Dataset, Manifest},
     pipeline::{
         Invocation,
         convert::{Answer, ConvertError, convert},
         intake::intake,
         ledger::{Commit, Committed, Kind, Marker, Parked, parse},
         ports::*,
+        telling::{JobState, Subject, Telling},
     },
 };
+
+pub use crawler::{CRAWLER, CrawlerSim};
 
 pub const RAW: &str = "raw-bucket";
 pub const DATASET: &str = "flights";
@@ -55,6 +59,11 @@ pub struct Inner {
     pub now: Timestamp,
     pub conversions: u32,
     pub commits_decided: u32,
+    pub catalog: Option<CatalogMode>,
+    pub crawler: CrawlerSim,
+    pub told: Vec<Telling>,
+    /// Promises that were broken on the way, and cannot be seen at the end.
+    pub violations: Vec<String>,
     counter: u64,
 }
 
@@ -80,12 +89,21 @@ impl World {
         world
     }
 
+    /// A world whose dataset has a crawler.
+    pub fn crawled() -> Self {
+        let world = World::new();
+        world.lock().catalog = Some(CatalogMode::Crawler);
+        world
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap()
     }
 
     pub fn manifest(&self) -> Manifest {
-        Manifest::new(vec![Dataset::new(DATASET, "in/")])
+        let dataset = Dataset::new(DATASET, "in/");
+        let catalog = self.lock().catalog.unwrap_or(CatalogMode::Direct);
+        Manifest::new(vec![Dataset { catalog, ..dataset }])
     }
 
     /// Puts a new version of an object; nobody is told yet.
@@ -139,25 +157,34 @@ impl World {
         futures::executor::block_on(convert(process, &manifest, &invocation, &marker))
     }
 
-    /// Everything that was invoked runs, then what is left is driven again after its claims have died, as the
-    /// sweep and `lake retry` do, until nothing is pending.
+    /// Everything that was invoked runs, crawls end and are heard of; what is left is swept up after its claims have
+    /// died, until nothing is pending and a sweep finds nothing to do.
     pub fn settle(&self) {
-        for round in 0..50 {
-            let next = self.lock().invoked.pop_front();
-            let marker = match next {
-                Some(marker) => marker,
-                None => {
-                    self.advance(SignedDuration::from_hours(1));
-                    match self.markers().first() {
-                        None => return,
-                        Some(marker) => marker.clone(),
-                    }
-                }
-            };
-            let invocation = self.invocation(&format!("settle-{round}"));
-            let _ = futures::executor::block_on(convert(&self.process(), &self.manifest(), &invocation, &marker));
+        for _ in 0..20 {
+            self.run_invoked();
+            self.advance(SignedDuration::from_hours(1));
+            let swept = self.sweep();
+            assert_eq!(swept.failures, [""; 0]);
+            let is_quiet = self.lock().invoked.is_empty() && !self.lock().crawler.is_busy();
+            if self.markers().is_empty() && is_quiet {
+                return;
+            }
         }
         panic!("markers never come to rest: {:?}", self.markers());
+    }
+
+    /// Everything that was invoked runs, crawls end and are heard of, and Lambda tries again what failed.
+    pub fn run_invoked(&self) {
+        for round in 0..2_000 {
+            let next = self.lock().invoked.pop_front();
+            if let Some(marker) = next {
+                let invocation = self.invocation(&format!("settle-{round}"));
+                let _ = futures::executor::block_on(convert(&self.process(), &self.manifest(), &invocation, &marker));
+            } else if !self.crawler_goes_on(&format!("settle-{round}")) {
+                return;
+            }
+        }
+        panic!("crawls and conversions never end");
     }
 
     pub fn markers(&self) -> Vec<String> {
@@ -201,6 +228,7 @@ impl World {
     /// The promises, once nothing is pending: every source is committed in its present version or parked with it;
     /// the table's files are exactly those of the records; what is superseded is gone.
     pub fn assert_sound(&self) {
+        assert_eq!(self.lock().violations, [""; 0]);
         assert_eq!(self.markers(), [""; 0], "something is still pending");
         let sources = self.lock().sources.clone();
         let mut expected = Vec::new();
@@ -219,6 +247,8 @@ impl World {
                 let parked = self.parked(key).unwrap_or_else(|| panic!("{key} is lost"));
                 assert_eq!(parked.etag, *etag, "{key} is lost: another version is parked");
                 assert!(parked.code != "not_csv" || content.starts_with(BAD), "{key} bears another version's fault");
+                assert!(parked.told, "{key}: its record says that nobody was told");
+                self.assert_told(&parked.run.id, JobState::Failed);
             }
         }
         for record in self.keys("_lake/commits/") {
@@ -230,12 +260,21 @@ impl World {
                 expected.push(file.key);
             }
             assert_eq!(self.keys("_lake/runs/").iter().filter(|run| run.contains(&current.run)).count(), 1);
+            self.assert_told(&current.run, JobState::Succeeded);
         }
         let mut there = self.keys("flights/");
         there.extend(self.keys("_lake/rejects/"));
         expected.sort();
         there.sort();
         assert_eq!(there, expected, "files that no record names, or named ones missing");
+    }
+}
+
+impl World {
+    fn assert_told(&self, run: &str, state: JobState) {
+        let is_it =
+            |told: &Telling| told.state == state && matches!(&told.subject, Subject::Run { id, .. } if id == run);
+        assert!(self.lock().told.iter().any(is_it), "nobody was told of the run {run}");
     }
 }
 
@@ -329,6 +368,25 @@ impl Objects for Process {
         self.call("HeadObject", key, None, |inner| inner.sources.get(key).map(head)).await
     }
 
+    async fn sources(&self, prefix: &str, after: &str, max: u16) -> Result<Sources, CloudError> {
+        self.call("ListObjectsV2", prefix, None, |inner| {
+            let max = usize::from(max);
+            let there = inner.sources.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+            let head = |(etag, content): &(String, String)| Head { etag: etag.clone(), bytes: content.len() as u64 };
+            let objects = there.clone().take(max).map(|(key, source)| (key.clone(), head(source))).collect();
+            Sources { objects, more: there.count() > max }
+        })
+        .await
+    }
+
+    async fn list_after(&self, prefix: &str, after: &str, max: u16) -> Result<Vec<String>, CloudError> {
+        self.call("ListObjectsV2", prefix, None, |inner| {
+            let there = inner.objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after);
+            there.take(usize::from(max)).cloned().collect()
+        })
+        .await
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>, CloudError> {
         let object = |(etag, body): &(String, Bytes)| Object { etag: etag.clone(), body: body.clone() };
         self.call("GetObject", key, None, |inner| inner.objects.get(key).map(object)).await
@@ -349,6 +407,7 @@ impl Objects for Process {
             if key.starts_with("_lake/commits/") && parse::<Commit>(key, &body).unwrap().attempt.is_some() {
                 inner.commits_decided += 1;
             }
+            inner.watch_marker(key, &body);
             let etag = inner.next("object");
             inner.objects.insert(key.into(), (etag.clone(), body));
             Put::Written(etag)

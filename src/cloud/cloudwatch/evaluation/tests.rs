@@ -4,14 +4,8 @@ use super::*;
 
 const MINUTE: i64 = 60_000;
 
-fn rule(n: u32, m: Option<u32>, missing: Missing) -> Rule {
-    Rule {
-        comparison: Comparison::GreaterThanThreshold,
-        threshold: 1.0,
-        evaluation_periods: n,
-        datapoints_to_alarm: m,
-        missing,
-    }
+fn rule(n: u32, m: Option<u32>, missing: Treatment) -> Rule {
+    Rule { comparison: Comparison::Above, threshold: 1.0, evaluation_periods: n, datapoints_to_alarm: m, missing }
 }
 
 /// `0` is within the threshold, `X` breaches it, `-` is missing; the newest is the last.
@@ -59,7 +53,7 @@ fn missing_data_is_treated_as_the_documentation_s_tables_say() {
         (1, "- - - - X", [ALARM, ALARM, ALARM, ALARM]),
     ];
     for (m, marks, expected) in cases {
-        for (missing, expected) in Missing::ALL.into_iter().zip(expected) {
+        for (missing, expected) in Treatment::ALL.into_iter().zip(expected) {
             let state = decide(&rule(3, Some(m), missing), &window(marks)).state;
             assert_eq!(state, expected, "{m} of 3, {marks}, {missing:?}");
         }
@@ -71,10 +65,10 @@ fn every_operator_compares_with_the_threshold() {
     let breaching = |comparison: Comparison| {
         [0.0, 1.0, 2.0].into_iter().filter(|value| comparison.breaches(*value, 1.0)).collect::<Vec<_>>()
     };
-    assert_eq!(breaching(Comparison::GreaterThanThreshold), [2.0]);
-    assert_eq!(breaching(Comparison::GreaterThanOrEqualToThreshold), [1.0, 2.0]);
-    assert_eq!(breaching(Comparison::LessThanThreshold), [0.0]);
-    assert_eq!(breaching(Comparison::LessThanOrEqualToThreshold), [0.0, 1.0]);
+    assert_eq!(breaching(Comparison::Above), [2.0]);
+    assert_eq!(breaching(Comparison::AtLeast), [1.0, 2.0]);
+    assert_eq!(breaching(Comparison::Below), [0.0]);
+    assert_eq!(breaching(Comparison::AtMost), [0.0, 1.0]);
 }
 
 fn told(rule: &Rule, marks: &str, old: State) -> String {
@@ -86,31 +80,31 @@ fn told(rule: &Rule, marks: &str, old: State) -> String {
 fn reasons_are_aws_s_sentences() {
     let (insufficient, ok, alarm) = (State::InsufficientData, State::Ok, State::Alarm);
     assert_eq!(
-        told(&rule(1, None, Missing::NotBreaching), "--X", ok),
+        told(&rule(1, None, Treatment::NotBreaching), "--X", ok),
         "Threshold Crossed: 1 datapoint [5.0 (01/01/70 00:02:00)] was greater than the threshold (1.0)."
     );
     assert_eq!(
-        told(&rule(1, Some(1), Missing::Missing), "--0", alarm),
+        told(&rule(1, Some(1), Treatment::Missing), "--0", alarm),
         "Threshold Crossed: 1 out of the last 1 datapoints [0.0 (01/01/70 00:02:00)] was not greater than the threshold \
          (1.0) (minimum 1 datapoint for ALARM -> OK transition)."
     );
     assert_eq!(
-        told(&rule(1, Some(1), Missing::NotBreaching), "---", insufficient),
+        told(&rule(1, Some(1), Treatment::NotBreaching), "---", insufficient),
         "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as \
          [NonBreaching]."
     );
     assert_eq!(
-        told(&rule(3, None, Missing::Breaching), "--X--", ok),
+        told(&rule(3, None, Treatment::Breaching), "--X--", ok),
         "Threshold Crossed: 1 datapoint [5.0 (01/01/70 00:02:00)] was greater than the threshold (1.0) and 2 missing \
          datapoints were treated as [Breaching]."
     );
-    assert_eq!(told(&rule(2, None, Missing::Missing), "----", ok), "Insufficient Data: 2 datapoints were unknown.");
+    assert_eq!(told(&rule(2, None, Treatment::Missing), "----", ok), "Insufficient Data: 2 datapoints were unknown.");
     assert_eq!(
-        told(&rule(2, Some(2), Missing::Missing), "--XX", ok),
+        told(&rule(2, Some(2), Treatment::Missing), "--XX", ok),
         "Threshold Crossed: 2 out of the last 2 datapoints [5.0 (01/01/70 00:03:00), 5.0 (01/01/70 00:02:00)] were \
          greater than the threshold (1.0) (minimum 2 datapoints for OK -> ALARM transition)."
     );
-    assert!(told(&rule(6, None, Missing::Missing), "--XXXXXX", ok).starts_with(
+    assert!(told(&rule(6, None, Treatment::Missing), "--XXXXXX", ok).starts_with(
         "Threshold Crossed: 6 datapoints were greater than the threshold (1.0). The most recent datapoints: [5.0"
     ));
 }
@@ -126,7 +120,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
         threshold,
         evaluation_periods: n,
         datapoints_to_alarm: m,
-        missing: Missing::ALL[missing],
+        missing: Treatment::ALL[missing],
     })
 }
 

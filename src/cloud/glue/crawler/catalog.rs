@@ -77,7 +77,11 @@ pub(super) fn write(
     }
     if !findings.new_only {
         let roots: Vec<String> = findings.places.iter().map(|place| place.location(&[], None)).collect();
-        let lost = |location: &String| roots.iter().any(|root| location.starts_with(root.as_str()));
+        let lost = |location: &String| {
+            roots
+                .iter()
+                .any(|root| location.starts_with(root.as_str()) || Some(location.as_str()) == root.strip_suffix('/'))
+        };
         let mut gone: Vec<_> = known.own.into_iter().filter(|(location, _)| lost(location)).collect();
         gone.sort_by(|(a, _), (b, _)| a.cmp(b));
         gone.into_iter().try_for_each(|(_, table)| writer.lose(table))?;

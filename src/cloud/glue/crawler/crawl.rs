@@ -73,8 +73,13 @@ pub(super) struct Work {
 #[derive(Default)]
 struct Below {
     files: Vec<File>,
+    /// The object that the include path itself names.
+    itself: Option<File>,
     unknown: u64,
 }
+
+/// By folder, how many objects were read and what the first of them is.
+type Sampled = HashMap<Vec<String>, (u32, Arc<Sample>)>;
 
 impl Crawlers {
     /// Makes ready for a crawl.
@@ -106,7 +111,7 @@ impl Crawlers {
             rules_hash,
             seen: None,
         };
-        if work.definition.recrawl.recrawl_behavior == RecrawlBehavior::CrawlNewFoldersOnly {
+        if work.definition.recrawl.recrawl_behavior == RecrawlBehavior::NewFoldersOnly {
             work.seen = Some(work.locations()?);
         }
         Ok(work)
@@ -114,8 +119,9 @@ impl Crawlers {
 }
 
 impl Work {
-    pub(super) fn log(&self) -> &Log {
-        &self.log
+    /// Where it writes its lines, for who ends it.
+    pub(super) fn into_log(self) -> Log {
+        self.log
     }
 
     /// Crawls. Nothing is in the catalog before the end, and all is then.
@@ -128,6 +134,8 @@ impl Work {
         for target in targets {
             let (place, below) = self.look_below(target).await?;
             unknown += below.unknown;
+            let itself = below.itself.and_then(folders::alone);
+            findings.tables.extend(itself.map(|table| (place.parent(), table)));
             let found = self.group(&place, below.files).await?;
             findings.tables.extend(found.into_iter().map(|table| (place.clone(), table)));
             findings.places.push(place);
@@ -181,7 +189,7 @@ impl Work {
         let exclusions = Exclusions::parse(target.exclusions.as_deref().unwrap_or_default())?;
         let prefix = place.prefix();
         let mut below = Below::default();
-        let mut sampled: HashMap<Vec<String>, (u32, Arc<Sample>)> = HashMap::new();
+        let mut sampled = Sampled::new();
         let mut after = None;
         loop {
             let page = self.crawlers.objects.list(&place.bucket, &prefix, after.as_deref()).await;
@@ -233,9 +241,9 @@ impl Work {
         let list = Need::new("s3:ListBucket", bucket.as_str()).with("s3:prefix", prefix);
         let read = wanted.iter().map(|(_, object)| Need::new("s3:GetObject", format!("{bucket}/{}", object.key)));
         let needs = std::iter::once(list).chain(read).map(|need| need.under(page.bucket_policy.clone())).collect();
-        match self.rights.judge(&self.crawlers.store, needs).await? {
-            None => Ok(()),
-            Some(need) => {
+        match self.rights.judge(&self.crawlers.store, [needs]).await? {
+            [None] => Ok(()),
+            [Some(need)] => {
                 let location = need.resource.replacen("arn:aws:s3:::", "s3://", 1);
                 Err(self.rights.denied_s3(&need, &location))
             }
@@ -247,15 +255,19 @@ impl Work {
         place: &Place,
         wanted: Vec<(Vec<String>, ObjectEntry)>,
         sample_size: Option<u32>,
-        sampled: &mut HashMap<Vec<String>, (u32, Arc<Sample>)>,
+        sampled: &mut Sampled,
         below: &mut Below,
     ) -> Result<(), Failure> {
-        let mut read = Vec::new();
+        let (mut read, mut spoken_for) = (Vec::new(), Vec::new());
+        let mut chosen: HashMap<Vec<String>, u32> = HashMap::new();
         for (folders, object) in wanted {
-            // Of what is not read, the folder's first object speaks.
-            match sampled.get(&folders).filter(|(files, _)| sample_size.is_some_and(|most| *files >= most)) {
-                Some((_, sample)) => below.push(folders, &object, Arc::clone(sample)),
-                None => read.push((folders, object)),
+            let count =
+                chosen.entry(folders.clone()).or_insert_with(|| sampled.get(&folders).map_or(0, |(read, _)| *read));
+            if sample_size.is_some_and(|most| *count >= most) {
+                spoken_for.push((folders, object));
+            } else {
+                *count += 1;
+                read.push((folders, object));
             }
         }
         let bucket: Arc<str> = place.bucket.as_str().into();
@@ -273,7 +285,7 @@ impl Work {
                     if sample_size.is_some() {
                         sampled.entry(folders.clone()).or_insert_with(|| (0, Arc::clone(&sample))).0 += 1;
                     }
-                    below.push(folders, &object, sample);
+                    below.push(place, folders, &object, sample);
                 }
                 Found::Unknown => {
                     below.unknown += 1;
@@ -283,6 +295,13 @@ impl Work {
                     }
                 }
                 Found::Gone => {}
+            }
+        }
+        // Of what is not read, the folder's first object speaks.
+        for (folders, object) in spoken_for {
+            match sampled.get(&folders) {
+                Some((_, sample)) => below.push(place, folders, &object, Arc::clone(sample)),
+                None => below.unknown += 1,
             }
         }
         Ok(())
@@ -366,8 +385,13 @@ enum Found {
 }
 
 impl Below {
-    fn push(&mut self, folders: Vec<String>, object: &ObjectEntry, sample: Arc<Sample>) {
+    fn push(&mut self, place: &Place, folders: Vec<String>, object: &ObjectEntry, sample: Arc<Sample>) {
         let name = object.key.rsplit('/').next().unwrap_or_default().to_owned();
-        self.files.push(File { folders, name, size: object.size, sample });
+        let file = File { folders, name, size: object.size, sample };
+        if object.key == place.prefix() {
+            self.itself = Some(file);
+        } else {
+            self.files.push(file);
+        }
     }
 }

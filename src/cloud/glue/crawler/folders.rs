@@ -126,6 +126,11 @@ pub(super) fn tables(files: Vec<File>, grouping: Grouping) -> Vec<FoundTable> {
     candidates.into_iter().map(Candidate::finished).collect()
 }
 
+/// The table that a file makes by itself.
+pub(super) fn alone(file: File) -> Option<FoundTable> {
+    each(vec![file], &[]).pop().map(Candidate::finished)
+}
+
 impl Grouping {
     fn similar(self, a: &Shape, b: &Shape) -> bool {
         if !a.compatible(b) {

@@ -49,9 +49,10 @@ use crate::cloud::{
     store::{Store, Transaction},
 };
 use crawl::Assignment;
+use log::Log;
 use model::Outcome;
 pub(super) use model::role_arn;
-use rights::Failure;
+use rights::{Failure, Rights};
 use seams::ObjectSource;
 
 /// Who assumes a crawler's role.
@@ -138,57 +139,59 @@ impl Crawlers {
     async fn run(self: Arc<Self>, assignment: Assignment, ending: CancellationToken) {
         let crawling = tokio::spawn(Arc::clone(&self).crawl(assignment.clone()));
         let abort = crawling.abort_handle();
-        let outcome = tokio::select! {
-            ended = crawling => match ended {
-                Ok(outcome) => outcome,
-                Err(panic) => {
-                    tracing::error!(%panic, crawler = assignment.crawler, "a crawl panicked");
-                    Outcome::Failed(INTERNAL_FAILURE.to_owned())
-                }
-            },
+        let (outcome, log) = tokio::select! {
+            ended = crawling => ended.unwrap_or_else(|panic| {
+                tracing::error!(%panic, crawler = assignment.crawler, "a crawl panicked");
+                (Outcome::Failed(INTERNAL_FAILURE.to_owned()), None)
+            }),
             () = ending.cancelled() => {
                 abort.abort();
-                Outcome::Cancelled
+                (Outcome::Cancelled, None)
             }
         };
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&assignment.id);
         if !self.stop.is_cancelled()
-            && let Err(error) = self.finish(&assignment, outcome).await
+            && let Err(error) = self.finish(&assignment, outcome, log).await
         {
             tracing::error!(%error, crawler = assignment.crawler, "a crawl's end could not be written");
         }
     }
 
-    async fn crawl(self: Arc<Self>, assignment: Assignment) -> Outcome {
+    async fn crawl(self: Arc<Self>, assignment: Assignment) -> (Outcome, Option<Log>) {
         // The semaphore is never closed.
         let _place = self.places.acquire().await;
         let work = match Arc::clone(&self).work(assignment).await {
             Ok(work) => work,
-            Err(failure) => return Outcome::from(failure),
+            Err(failure) => return (failure.into(), None),
         };
-        match work.crawl().await {
-            Ok(()) => Outcome::Succeeded(Box::default()),
-            Err(failure) => {
-                if let Failure::Told(message) = &failure {
-                    work.log().error(message).await;
-                }
-                Outcome::from(failure)
-            }
+        let ended = work.crawl().await;
+        let log = work.into_log();
+        if let Err(Failure::Told(message)) = &ended {
+            log.error(message).await;
         }
+        // What it has done is in the store already.
+        let outcome = ended.map_or_else(Outcome::from, |()| Outcome::Succeeded(Box::default()));
+        (outcome, Some(log))
     }
 
-    async fn finish(&self, assignment: &Assignment, outcome: Outcome) -> Result<(), ApiError> {
+    async fn finish(&self, assignment: &Assignment, outcome: Outcome, log: Option<Log>) -> Result<(), ApiError> {
         let scope = assignment.scope("");
         let (exchange, name, id) = (Arc::clone(&self.exchange), assignment.crawler.clone(), assignment.id.clone());
         let ended = self.store.commit(move |tx| {
             let role = state::existing(tx, &scope, &name)?.definition.role;
-            Ok::<_, ApiError>((role, state::finish(tx, &scope, &exchange, &name, &id, outcome)?))
+            state::finish(tx, &scope, &exchange, &name, &id, outcome)?;
+            Ok::<_, ApiError>(role)
         });
-        let (role, _) = ended.await?;
+        let role = ended.await?;
         self.exchange.wake();
         let Assignment { region, crawler, id } = assignment;
-        let access = rights::Rights::of(&role).log_access(&self.store, region, crawler).await?;
-        let log = log::Log::new(&self.sink, region, crawler, id, access);
+        let log = match log {
+            Some(log) => log,
+            None => {
+                let access = Rights::of(&role).log_access(&self.store, region, crawler).await?;
+                Log::new(&self.sink, region, crawler, id, access)
+            }
+        };
         log.benchmark("Crawler has finished running and is in state READY").await;
         Ok(())
     }

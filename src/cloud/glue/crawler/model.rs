@@ -80,12 +80,14 @@ pub(super) struct RecrawlPolicy {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum RecrawlBehavior {
     #[default]
-    CrawlEverything,
-    CrawlNewFoldersOnly,
-    CrawlEventMode,
+    #[serde(rename = "CRAWL_EVERYTHING")]
+    Everything,
+    #[serde(rename = "CRAWL_NEW_FOLDERS_ONLY")]
+    NewFoldersOnly,
+    #[serde(rename = "CRAWL_EVENT_MODE")]
+    EventMode,
 }
 
 /// An Amazon S3 target.
@@ -240,7 +242,7 @@ impl Settings {
 }
 
 impl RecrawlPolicy {
-    pub(super) const EVERYTHING: RecrawlPolicy = RecrawlPolicy { recrawl_behavior: RecrawlBehavior::CrawlEverything };
+    pub(super) const EVERYTHING: RecrawlPolicy = RecrawlPolicy { recrawl_behavior: RecrawlBehavior::Everything };
 
     /// A crawl of new folders alone changes and deletes nothing.
     /// <https://docs.aws.amazon.com/glue/latest/dg/incremental-crawls.html>
@@ -248,14 +250,14 @@ impl RecrawlPolicy {
         const LOG: SchemaChangePolicy =
             SchemaChangePolicy { update_behavior: UpdateBehavior::Log, delete_behavior: DeleteBehavior::Log };
         match self.recrawl_behavior {
-            RecrawlBehavior::CrawlEventMode => Err(unsupported("RecrawlPolicy CRAWL_EVENT_MODE")),
-            RecrawlBehavior::CrawlNewFoldersOnly if given.is_some_and(|given| given != LOG) => Err(invalid(
+            RecrawlBehavior::EventMode => Err(unsupported("RecrawlPolicy CRAWL_EVENT_MODE")),
+            RecrawlBehavior::NewFoldersOnly if given.is_some_and(|given| given != LOG) => Err(invalid(
                 "The SchemaChangePolicy for \"Crawl new folders only\" Amazon S3 target can have only LOG \
                  DeleteBehavior value and LOG UpdateBehavior value."
                     .into(),
             )),
-            RecrawlBehavior::CrawlNewFoldersOnly => Ok(LOG),
-            RecrawlBehavior::CrawlEverything => Ok(given.unwrap_or(SchemaChangePolicy {
+            RecrawlBehavior::NewFoldersOnly => Ok(LOG),
+            RecrawlBehavior::Everything => Ok(given.unwrap_or(SchemaChangePolicy {
                 update_behavior: UpdateBehavior::default(),
                 delete_behavior: DeleteBehavior::default(),
             })),

@@ -31,6 +31,12 @@ impl Place {
         self.folders.join("/")
     }
 
+    /// The folder that this place lies in.
+    pub(super) fn parent(&self) -> Place {
+        let folders = self.folders.split_last().map(|(_, folders)| folders.to_vec()).unwrap_or_default();
+        Place { bucket: self.bucket.clone(), folders }
+    }
+
     /// Where the folders below this place are.
     pub(super) fn location(&self, below: &[String], file: Option<&str>) -> String {
         let mut location = format!("s3://{}/", self.bucket);

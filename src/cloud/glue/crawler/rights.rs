@@ -60,9 +60,9 @@ pub(super) struct Rights {
     pub session: String,
 }
 
-/// Takes a decision back out of a transaction that is not to change anything.
+/// Takes decisions back out of a transaction that is not to change anything.
 enum Judged {
-    Decided(Option<Need>),
+    Decided(Vec<Option<Need>>),
     Failed(ApiError),
 }
 
@@ -91,17 +91,24 @@ impl Rights {
         Ok(None)
     }
 
-    /// [`Rights::lacks`] outside of a transaction of the caller's: one is opened and given up again.
-    pub(super) async fn judge(&self, store: &Arc<Store>, needs: Vec<Need>) -> Result<Option<Need>, ApiError> {
+    /// [`Rights::lacks`] of each entry, outside of a transaction of the caller's: one is opened and given up again.
+    pub(super) async fn judge<const N: usize>(
+        &self,
+        store: &Arc<Store>,
+        needs: [Vec<Need>; N],
+    ) -> Result<[Option<Need>; N], ApiError> {
         let rights = self.clone();
         let judged = store.commit(move |tx| {
-            Err::<std::convert::Infallible, _>(match rights.lacks(tx, needs) {
+            let lacking = needs.into_iter().map(|needs| rights.lacks(tx, needs)).collect();
+            Err::<std::convert::Infallible, _>(match lacking {
                 Ok(lacking) => Judged::Decided(lacking),
                 Err(error) => Judged::Failed(error),
             })
         });
         match judged.await {
-            Err(Judged::Decided(lacking)) => Ok(lacking),
+            Err(Judged::Decided(lacking)) => {
+                <[_; N]>::try_from(lacking).map_err(|_| ApiError::internal("as many decisions as questions"))
+            }
             Err(Judged::Failed(error)) => Err(error),
             Ok(never) => match never {},
         }
@@ -140,7 +147,7 @@ impl Rights {
         let stream = format!("{group}{crawler}");
         let write = vec![Need::new("logs:PutLogEvents", &stream)];
         let create = vec![Need::new("logs:CreateLogGroup", group), Need::new("logs:CreateLogStream", stream)];
-        let writes = self.judge(store, write).await?.is_none();
-        Ok(Access { writes, creates: writes && self.judge(store, create).await?.is_none() })
+        let [no_write, no_create] = self.judge(store, [write, create]).await?;
+        Ok(Access { writes: no_write.is_none(), creates: no_write.is_none() && no_create.is_none() })
     }
 }

@@ -50,7 +50,9 @@ impl Configuration {
     /// Reads the document; none and an empty one are the default.
     pub(super) fn parse(text: Option<&str>) -> Result<Configuration, ApiError> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Configuration::default()) };
-        let read: Configuration = serde_json::from_str(text)
+        // Through a map: a list is none, though its entries could stand for members.
+        let read: Configuration = serde_json::from_str::<serde_json::Map<_, _>>(text)
+            .and_then(|members| serde_json::from_value(members.into()))
             .map_err(|error| invalid(format!("Configuration is not what a crawler's may be: {error}")))?;
         let output = &read.crawler_output;
         let wrong = [

@@ -29,6 +29,16 @@ mod policies;
 
 const ORDERS: &str = "id,price\n1,1.5\n2,2.5\n";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"glue.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+/// What a crawler's role may do, and no more.
+const ALL: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b"},
+    {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"},
+    {"Effect":"Allow","Action":["s3:ListBucket"],"Resource":"arn:aws:s3:::none"},
+    {"Effect":"Allow","Action":["glue:GetDatabase","glue:GetTable","glue:CreateTable","glue:UpdateTable","glue:DeleteTable",
+        "glue:BatchGetPartition","glue:BatchCreatePartition","glue:BatchUpdatePartition","glue:BatchDeletePartition"],
+     "Resource":["arn:aws:glue:*:*:catalog","arn:aws:glue:*:*:database/*","arn:aws:glue:*:*:table/*"]},
+    {"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],
+     "Resource":"arn:aws:logs:*:*:log-group:/aws-glue/crawlers:*"}]}"#;
 const NO_TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 
 /// Objects in memory, behind a gate.
@@ -165,7 +175,8 @@ impl World {
             Neighbours { exchange: Arc::clone(&exchange), sink: sink.clone(), objects: Arc::clone(&objects) as _ };
         let glue = Glue::start(Arc::clone(&store), neighbours);
         let world = World { _folder: folder, store, objects, bus, sink, exchange, glue };
-        world.role("CreateRole", "AssumeRolePolicyDocument", TRUST).await;
+        world.role("CreateRole", &[("AssumeRolePolicyDocument", TRUST)]).await;
+        world.role("PutRolePolicy", &[("PolicyName", "all"), ("PolicyDocument", ALL)]).await;
         world.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": "lake" } })).await.unwrap();
         world.events();
         world
@@ -178,9 +189,9 @@ impl World {
         world
     }
 
-    async fn role(&self, action: &str, member: &str, trust: &str) {
+    async fn role(&self, action: &str, members: &[(&str, &str)]) {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs([("Action", action), ("Version", "2010-05-08"), ("RoleName", "crawl"), (member, trust)]);
+        form.extend_pairs([("Action", action), ("Version", "2010-05-08"), ("RoleName", "crawl")]).extend_pairs(members);
         Iam::new(Arc::clone(&self.store)).call(call(HeaderMap::new(), form.finish())).await.unwrap();
     }
 

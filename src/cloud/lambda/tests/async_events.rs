@@ -74,9 +74,8 @@ async fn an_event_queued_in_a_transaction_shares_its_fate_and_needs_permission()
         function_arn: format!("{arn}:$LATEST"),
         payload: json!({ "do": "until", "file": f.path(name), "tries": 1 }).to_string().into(),
     };
-    let source =
-        Source { principal: "s3.amazonaws.com".into(), arn: "arn:aws:s3:::raw".into(), account: ACCOUNT_ID.into() };
-    let may = |arn: &str| f.lambda.store.write(|tx| f.lambda.may_invoke(tx, arn, &source)).unwrap();
+    let source = Sender::service("s3.amazonaws.com", "arn:aws:s3:::raw");
+    let may = |arn: &str| f.lambda.store.write(|tx| f.lambda.would_accept(tx, arn, &source)).unwrap();
     assert!(!may(&arn));
     let permission = json!({ "StatementId": "s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com",
         "SourceArn": "arn:aws:s3:::raw", "SourceAccount": ACCOUNT_ID });
@@ -85,12 +84,12 @@ async fn an_event_queued_in_a_transaction_shares_its_fate_and_needs_permission()
     assert!(!may(&format!("{arn}:7")), "there are no versions");
 
     let aborted = f.lambda.store.write::<(), ApiError>(|tx| {
-        f.lambda.enqueue(tx, event("lost"))?;
+        f.lambda.queue.enqueue(tx, event("lost"))?;
         Err(rest::invalid("changed my mind"))
     });
     assert!(aborted.is_err());
-    f.lambda.store.write(|tx| f.lambda.enqueue(tx, event("tries"))).unwrap();
-    AsyncInvoker::wake(&*f.lambda);
+    f.lambda.store.write(|tx| f.lambda.queue.enqueue(tx, event("tries"))).unwrap();
+    Destination::wake(&*f.lambda);
     until(|| queued(&f) == 0 && file.exists()).await;
     assert!(!f.path("lost").exists());
 }
@@ -105,4 +104,45 @@ async fn events_of_a_function_that_is_gone_leave_the_queue() {
     f.json(Method::DELETE, &function("f", ""), Value::Null).await.unwrap();
     until(|| queued(&f) == 0).await;
     assert_eq!(lines_of(&file).len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_failed_for_good_is_told_to_its_destination_and_kept_in_the_dead_letter_queue() {
+    let f = Fixture::new().await;
+    for queue in ["failures", "successes", "dead"] {
+        f.queue("CreateQueue", json!({ "QueueName": queue })).await;
+    }
+    let arn = |name: &str| format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}");
+    let created = f.create("f", json!({ "DeadLetterConfig": { "TargetArn": arn("dead") } })).await;
+    assert_eq!(created["DeadLetterConfig"]["TargetArn"], arn("dead"));
+    let config = "/2019-09-25/functions/f/event-invoke-config";
+    let destinations =
+        json!({ "OnFailure": { "Destination": arn("failures") }, "OnSuccess": { "Destination": arn("successes") } });
+    let given = json!({ "MaximumRetryAttempts": 1, "DestinationConfig": destinations });
+    let set = f.json(Method::PUT, config, given).await.unwrap();
+    assert_eq!(set["DestinationConfig"], destinations);
+    f.invoke_later("f", json!({ "do": "fail" })).await;
+    f.invoke_later("f", json!({ "do": "big", "bytes": 1 })).await;
+
+    let next = async |queue: &str| {
+        let url = format!("http://sqs/{ACCOUNT_ID}/{queue}");
+        let input = json!({ "QueueUrl": url, "WaitTimeSeconds": 20, "MessageAttributeNames": ["All"] });
+        f.queue("ReceiveMessage", input).await["Messages"][0].clone()
+    };
+    let failure: Value = serde_json::from_str(next("failures").await["Body"].as_str().unwrap()).unwrap();
+    assert_eq!(failure["requestContext"]["condition"], "RetriesExhausted");
+    assert_eq!(failure["requestContext"]["approximateInvokeCount"], 2);
+    assert_eq!(
+        (&failure["requestPayload"]["do"], &failure["responsePayload"]["errorMessage"]),
+        (&json!("fail"), &json!("no good"))
+    );
+    let success: Value = serde_json::from_str(next("successes").await["Body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&success["requestContext"]["condition"], &success["responsePayload"]),
+        (&json!("Success"), &json!("x"))
+    );
+    let dead = next("dead").await;
+    assert_eq!(serde_json::from_str::<Value>(dead["Body"].as_str().unwrap()).unwrap(), json!({ "do": "fail" }));
+    assert_eq!(dead["MessageAttributes"]["ErrorMessage"]["StringValue"], "no good");
+    assert_eq!(queued(&f), 0);
 }

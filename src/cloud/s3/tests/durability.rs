@@ -6,7 +6,7 @@ use super::*;
 fn crash<F: Future<Output = ()>>(folder: &std::path::Path, work: impl FnOnce(Client) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let server = start(folder, Arc::default()).await;
+        let server = start(folder, &Arc::default()).await;
         work(client_of(&server)).await;
         drop(server);
     });

@@ -1,8 +1,8 @@
 //! Notifications: who is told of what.
 
 use aws_sdk_s3::types::{
-    Event, FilterRule, FilterRuleName, LambdaFunctionConfiguration, NotificationConfiguration,
-    NotificationConfigurationFilter, S3KeyFilter,
+    Event, EventBridgeConfiguration, FilterRule, FilterRuleName, LambdaFunctionConfiguration,
+    NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter, TopicConfiguration,
 };
 
 use super::*;
@@ -45,7 +45,7 @@ async fn writes_and_deletes_below_the_prefix_are_told() {
     cloud.client.delete_object().bucket("lake-raw").key("flights/c").send().await.unwrap();
     cloud.client.delete_object().bucket("lake-raw").key("flights/none").send().await.unwrap();
 
-    let events = cloud.invoker.events.lock().unwrap().clone();
+    let events = cloud.recorder.events.lock().unwrap().clone();
     let names: Vec<_> = events.iter().map(|event| event["Records"][0]["eventName"].as_str().unwrap()).collect();
     assert_eq!(names, ["ObjectCreated:Put", "ObjectCreated:Copy", "ObjectRemoved:Delete"]);
     let record = &events[0]["Records"][0];
@@ -56,7 +56,8 @@ async fn writes_and_deletes_below_the_prefix_are_told() {
     let order: Vec<_> =
         events.iter().map(|event| event["Records"][0]["s3"]["object"]["sequencer"].as_str().unwrap()).collect();
     assert!(order.is_sorted() && order[0] != order[1], "{order:?}");
-    assert_eq!(*cloud.invoker.wakes.lock().unwrap(), 3);
+    // Each of the four services behind it: for the configuration and for three events.
+    assert_eq!(*cloud.recorder.wakes.lock().unwrap(), 4 * 4);
 }
 
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn a_refused_write_tells_nobody() {
     notify(&cloud, FUNCTION, "").await.unwrap();
     cloud.put("k", "1").send().await.unwrap();
     cloud.put("k", "2").if_none_match("*").send().await.unwrap_err();
-    assert_eq!(cloud.invoker.events.lock().unwrap().len(), 1);
+    assert_eq!(cloud.recorder.events.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -76,4 +77,40 @@ async fn a_function_that_does_not_let_s3_in_is_no_destination() {
     let empty = NotificationConfiguration::builder().build();
     let put = cloud.client.put_bucket_notification_configuration().bucket("lake-raw");
     put.notification_configuration(empty).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn queues_and_topics_are_tested_and_told_and_eventbridge_hears_everything() {
+    let cloud = Cloud::with_bucket().await;
+    let created = || Event::from("s3:ObjectCreated:*");
+    let prefix = |value: &str| {
+        let rule = FilterRule::builder().name(FilterRuleName::Prefix).value(value).build();
+        NotificationConfigurationFilter::builder().key(S3KeyFilter::builder().filter_rules(rule).build()).build()
+    };
+    let queue = QueueConfiguration::builder().queue_arn(QUEUE).events(created()).filter(prefix("q/"));
+    let topic = TopicConfiguration::builder().topic_arn(TOPIC).events(created()).filter(prefix("t/"));
+    let configuration = NotificationConfiguration::builder()
+        .queue_configurations(queue.build().unwrap())
+        .topic_configurations(topic.build().unwrap())
+        .event_bridge_configuration(EventBridgeConfiguration::builder().build());
+    let put = cloud.client.put_bucket_notification_configuration().bucket("lake-raw");
+    put.notification_configuration(configuration.build()).send().await.unwrap();
+    let got = cloud.client.get_bucket_notification_configuration().bucket("lake-raw").send().await.unwrap();
+    assert_eq!(got.queue_configurations()[0].queue_arn(), QUEUE);
+    assert_eq!(got.topic_configurations()[0].topic_arn(), TOPIC);
+    assert!(got.event_bridge_configuration().is_some());
+
+    cloud.put("q/a b", "x").send().await.unwrap();
+    // A queue that no longer lets S3 in loses the event, not the write.
+    cloud.recorder.closed.lock().unwrap().push(QUEUE.to_owned());
+    cloud.put("q/c", "x").send().await.unwrap();
+    let events = cloud.recorder.events.lock().unwrap().clone();
+    let names: Vec<_> = events
+        .iter()
+        .map(|event| [&event["Event"], &event["Records"][0]["eventName"], &event["detail-type"]])
+        .map(|names| names.into_iter().find_map(|name| name.as_str()).unwrap())
+        .collect();
+    assert_eq!(names, ["s3:TestEvent", "s3:TestEvent", "ObjectCreated:Put", "Object Created", "Object Created"]);
+    assert_eq!(events[3]["detail"]["object"]["key"], "q/a b");
+    assert_eq!(events[3]["resources"][0], "arn:aws:s3:::lake-raw");
 }

@@ -110,7 +110,7 @@ async fn a_shutdown_lets_a_request_under_way_finish() {
     }
     cloud.server.shutdown().await;
     put.await.unwrap().unwrap();
-    let server = start(cloud.folder.path(), cloud.invoker).await;
+    let server = start(cloud.folder.path(), &cloud.recorder).await;
     let got = client_of(&server).get_object().bucket("lake-raw").key("k").send().await.unwrap();
     assert_eq!(bytes(got).await, noise(3 << 20));
 }

@@ -22,25 +22,33 @@ use aws_sdk_s3::{
 use redb::WriteTransaction;
 
 use crate::cloud::{
-    delivery::{AsyncInvocation, AsyncInvoker, Source},
+    delivery::{Destination, Exchange, Message, Sender},
     error::ApiError,
     server::{Options, Server, Services},
 };
 
 const REGION: &str = "eu-west-1";
 const FUNCTION: &str = "arn:aws:lambda:eu-west-1:000000000000:function:intake";
+const QUEUE: &str = "arn:aws:sqs:eu-west-1:000000000000:intake";
+const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:intake";
+const BUS: &str = "arn:aws:events:eu-west-1:000000000000:event-bus/default";
 
-/// Stands for Lambda: knows one function, which lets S3 invoke it, and remembers what it was sent.
+/// Stands for Lambda, SQS and SNS: knows one function, one queue and one topic, which let S3 in, and remembers what
+/// they were sent.
 #[derive(Default)]
 struct Recorder {
     events: Mutex<Vec<serde_json::Value>>,
+    /// Targets whose policy no longer lets S3 in.
+    closed: Mutex<Vec<String>>,
     wakes: Mutex<usize>,
 }
 
-impl AsyncInvoker for Recorder {
-    fn enqueue(&self, _: &WriteTransaction, invocation: AsyncInvocation) -> Result<(), ApiError> {
-        assert_eq!(invocation.function_arn, FUNCTION);
-        self.events.lock().unwrap().push(serde_json::from_slice(&invocation.payload).unwrap());
+impl Destination for Recorder {
+    fn accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender, message: &Message) -> Result<(), ApiError> {
+        if !self.would_accept(tx, target, sender)? {
+            return Err(ApiError::client("AccessDenied", "no"));
+        }
+        self.events.lock().unwrap().push(serde_json::from_str(&message.body).unwrap());
         Ok(())
     }
 
@@ -48,8 +56,11 @@ impl AsyncInvoker for Recorder {
         *self.wakes.lock().unwrap() += 1;
     }
 
-    fn may_invoke(&self, _: &WriteTransaction, function_arn: &str, source: &Source) -> Result<bool, ApiError> {
-        Ok(function_arn == FUNCTION && source.principal == "s3.amazonaws.com")
+    fn would_accept(&self, _: &WriteTransaction, target: &str, sender: &Sender) -> Result<bool, ApiError> {
+        let open = !self.closed.lock().unwrap().contains(&target.to_owned());
+        let known = [FUNCTION, QUEUE, TOPIC, BUS].contains(&target);
+        let from_s3 = matches!(sender, Sender::Service(source) if source.principal == "s3.amazonaws.com");
+        Ok(open && known && from_s3)
     }
 }
 
@@ -57,17 +68,17 @@ impl AsyncInvoker for Recorder {
 struct Cloud {
     server: Server,
     client: Client,
-    invoker: Arc<Recorder>,
+    recorder: Arc<Recorder>,
     folder: tempfile::TempDir,
 }
 
 impl Cloud {
     async fn start() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let invoker = Arc::new(Recorder::default());
-        let server = start(folder.path(), Arc::clone(&invoker)).await;
+        let recorder = Arc::new(Recorder::default());
+        let server = start(folder.path(), &recorder).await;
         let client = client_of(&server);
-        Cloud { server, client, invoker, folder }
+        Cloud { server, client, recorder, folder }
     }
 
     /// A cloud with the bucket `lake-raw`.
@@ -111,10 +122,14 @@ impl Cloud {
     }
 }
 
-async fn start(folder: &std::path::Path, invoker: Arc<Recorder>) -> Server {
+async fn start(folder: &std::path::Path, recorder: &Arc<Recorder>) -> Server {
     let options = Options { folder: folder.to_owned(), port: None, iam: true };
+    let exchange = Exchange::new();
+    for service in ["lambda", "sqs", "sns", "events"] {
+        exchange.enter(service, &(Arc::clone(recorder) as _));
+    }
     let services =
-        async |_, _, _| Ok(Services { services: Vec::new(), invoker, background: Vec::new(), faults: Arc::default() });
+        async |_, _, _| Ok(Services { services: Vec::new(), exchange, background: Vec::new(), faults: Arc::default() });
     Server::start_with(options, services).await.unwrap()
 }
 

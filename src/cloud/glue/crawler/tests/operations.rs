@@ -59,7 +59,7 @@ async fn what_crawlers_here_do_not_have_is_refused() {
         assert_eq!(world.refusal("CreateCrawler", crawler(more.clone())).await, "InvalidInputException", "{more}");
     }
     assert_eq!(world.refusal("CreateCrawler", json!({ "Name": "c", "Role": "crawl" })).await, "ValidationException");
-    world.role("UpdateAssumeRolePolicy", "PolicyDocument", NO_TRUST).await;
+    world.role("UpdateAssumeRolePolicy", &[("PolicyDocument", NO_TRUST)]).await;
     let error = world.ask("CreateCrawler", crawler(json!({}))).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.message.as_str()), ("InvalidInputException", CANNOT_ASSUME));
 }

@@ -80,7 +80,7 @@ async fn lost_tables_and_partitions_are_deleted_when_the_policy_says_so() {
     }
     world.crawled().await;
     world.objects.delete("orders/k=1/a.csv");
-    world.objects.put("orders/k=2/b.csv", ORDERS);
+    world.objects.put("orders/k=2/b.csv", &format!("{ORDERS}3,3.5\n"));
     world.told();
     world.crawled().await;
     let partitions = world.partitions("orders").await;

@@ -1,0 +1,106 @@
+//! Someone is told.
+
+use serde_json::json;
+
+use super::world::*;
+use crate::pipeline::{
+    convert::ATTEMPTS_MAX,
+    ledger::{Commit, Kind, Parked, parse},
+    telling::{JobState, Telling},
+};
+
+const KEY: &str = "in/a.csv";
+
+#[test]
+fn a_run_that_committed_is_told_of_once_with_its_counts() {
+    let world = World::new();
+    world.put_and_tell(KEY, "one with a reject");
+    let run = world.convert("r1", KEY).unwrap().runs.remove(0);
+    let told = world.lock().told.clone();
+    assert_eq!(told, [Telling::of_run(&run)]);
+    let detail = told[0].detail("l", "s");
+    assert_eq!(detail["rows"], json!({"read": 2, "kept": 1, "filtered": 0, "rejected": 1}));
+    assert_eq!((&detail["lake"], &detail["stack"], &detail["dataset"]), (&json!("l"), &json!("s"), &json!(DATASET)));
+    assert_eq!((&detail["run"], &detail["source"]), (&json!(run.id), &json!(KEY)));
+    assert_eq!((&detail["state"], detail.get("error")), (&json!("Succeeded"), None));
+    let message = detail["message"].as_str().unwrap();
+    assert!(message.starts_with("in/a.csv is in the table flights: 1 of 2 rows in "), "{message}");
+    assert!(message.ends_with(", 1 rejected"), "{message}");
+    world.tell(KEY);
+    world.convert("r2", KEY).unwrap();
+    assert_eq!(world.lock().told.len(), 1);
+}
+
+#[test]
+fn a_parked_object_is_told_of_once_with_code_and_message() {
+    let world = World::new();
+    world.put_and_tell(KEY, "bad");
+    world.convert("r1", KEY).unwrap();
+    world.tell(KEY);
+    world.convert("r2", KEY).unwrap();
+    let told = world.lock().told.clone();
+    assert_eq!((told.len(), told[0].state), (1, JobState::Failed));
+    let detail = told[0].detail("l", "s");
+    assert_eq!(detail["error"], json!({"code": "not_csv", "message": "not a CSV file"}));
+    assert!(detail["message"].as_str().unwrap().ends_with("is set aside (not_csv): not a CSV file"));
+    assert!(world.parked(KEY).unwrap().told);
+}
+
+#[test]
+fn a_message_is_one_short_line_that_may_stand_inside_any_quotation() {
+    let told = Telling::of_failed_crawl(DATASET, CRAWLER, &format!("a \"b\"\n\\c{}", "x".repeat(5_000)));
+    assert!(told.message.contains("a 'b' /cx"), "{}", told.message);
+    assert!(told.message.chars().count() <= 1_001);
+    let detail = told.detail("l", "s");
+    assert_eq!((&detail["crawler"], detail.get("run")), (&json!(CRAWLER), None));
+    assert!(detail.to_string().len() < 4_000);
+}
+
+#[test]
+fn a_decided_run_is_never_parked_because_nobody_can_be_told() {
+    let world = World::new();
+    world.put_and_tell(KEY, "one");
+    let process = world.process();
+    world.convert_on(&process, "r0", KEY).unwrap();
+    let calls = process.calls();
+    let world = World::new();
+    world.put_and_tell(KEY, "one");
+    // The call before the last two: PutEvents, then the record, then the marker.
+    let failure = world.convert_on(&world.process_with([(calls - 3, Fault::Unavailable)]), "r1", KEY).unwrap_err();
+    assert_eq!(failure.failure.code, "unfinished");
+    assert!(failure.failure.message.contains("PutEvents"), "{}", failure.failure.message);
+    for attempt in 1..ATTEMPTS_MAX + 3 {
+        // Marker, claim, three looks, completing, table, report, telling.
+        let process = world.process_with((5..40).map(|call| (call, Fault::Unavailable)));
+        world.convert_on(&process, &format!("again-{attempt}"), KEY).unwrap_err();
+        world.advance(jiff::SignedDuration::from_mins(20));
+        assert!(world.parked(KEY).is_none(), "attempt {attempt}");
+    }
+    world.run_invoked();
+    world.convert("r9", KEY).unwrap();
+    world.assert_sound();
+    assert_eq!(world.rows(), ["one"]);
+}
+
+#[test]
+fn records_of_a_version_that_told_nobody_count_as_told() {
+    let world = World::new();
+    world.put_and_tell(KEY, "bad");
+    world.convert("r1", KEY).unwrap();
+    world.put_and_tell("in/b.csv", "one");
+    world.convert("r2", "in/b.csv").unwrap();
+    let without_told = |record: &str, inside: Option<&str>| {
+        let body = world.lock().objects[record].1.clone();
+        let mut value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let target = match inside {
+            Some(field) => &mut value[field],
+            None => &mut value,
+        };
+        target.as_object_mut().unwrap().remove("told").unwrap();
+        value.to_string()
+    };
+    let parked: Parked = parse("", without_told(&Kind::Parked.key(DATASET, KEY), None).as_bytes()).unwrap();
+    assert!(parked.told);
+    let commit = without_told(&Kind::Commits.key(DATASET, "in/b.csv"), Some("current"));
+    assert!(parse::<Commit>("", commit.as_bytes()).unwrap().current.unwrap().told);
+}
