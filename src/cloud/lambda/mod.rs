@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     authorise::{Need, may_deliver},
-    delivery::{Destination, Exchange, Message, Sender, Source},
+    delivery::{Destination, Exchange, Message, Sender},
     error::ApiError,
     faults::Victims,
     logs::LogSink,
