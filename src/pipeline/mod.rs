@@ -54,7 +54,7 @@
 //! | intake | `intake` | the raw bucket's notifications | S3's |
 //! | convert | `convert` | intake, sweep, itself, `lake retry` | `{"marker": "<key>"}` |
 //! | convert | `convert` | rules on `aws.glue`, `Glue Crawler State Change`, state `Succeeded` and `Failed` | EventBridge's, whole |
-//! | sweep | `sweep` | a schedule | any object |
+//! | sweep | `sweep` | a schedule | any object; `{"grace_seconds": 0}` leaves nothing to those who work on it |
 //!
 //! | variable | function | value |
 //! |---|---|---|

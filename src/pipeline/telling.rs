@@ -9,7 +9,8 @@
 //!   "run": "20250102T030405006Z-1a2b3c4d", "source": "flights/2025-01.csv",
 //!   "rows": { "read": 100, "kept": 97, "filtered": 1, "rejected": 2 },
 //!   "bytes": { "read": 12345, "written": 2345 }, "seconds": 1.2,
-//!   "message": "flights/2025-01.csv is in the table flights: 97 of 100 rows in 1.2 s, 2 rejected"
+//!   "message": "flights/2025-01.csv is in the table flights: 97 of 100 rows in 1.2 s, 2 rejected;
+//!               run 20250102T030405006Z-1a2b3c4d"
 //! }
 //! ```
 //!
@@ -184,12 +185,14 @@ fn committed(run: &Run, counts: &Counts) -> String {
             let _ = write!(message, ", {count} {what}");
         }
     }
+    let _ = write!(message, "; run {}", run.id);
     message
 }
 
 fn parked(run: &Run) -> String {
     let (code, message) = run.error.as_ref().map_or(("unknown", ""), |(code, message)| (code, message));
-    format!("{} could not be converted for the table {} and is set aside ({code}): {message}", run.key, run.dataset)
+    let Run { id, key, dataset, .. } = run;
+    format!("{key} could not be converted for the table {dataset} and is set aside by run {id} ({code}): {message}")
 }
 
 /// Milliseconds as seconds.

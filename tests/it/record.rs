@@ -14,7 +14,6 @@ use crate::world::Project;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until there is something to see.
-#[track_caller]
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {

@@ -20,7 +20,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::cloud::{
-    delivery::{AsyncInvocation, AsyncInvoker, Source},
     meter::Datum,
     server::{Options, Server, Services},
     store::Table,
@@ -140,18 +139,6 @@ impl Destination for Targets {
     }
 }
 
-impl AsyncInvoker for Targets {
-    fn enqueue(&self, _tx: &WriteTransaction, _invocation: AsyncInvocation) -> Result<(), ApiError> {
-        Ok(())
-    }
-
-    fn wake(&self) {}
-
-    fn may_invoke(&self, _tx: &WriteTransaction, _function_arn: &str, _source: &Source) -> Result<bool, ApiError> {
-        Ok(true)
-    }
-}
-
 struct Cloud {
     server: Server,
     client: Client,
@@ -183,7 +170,7 @@ impl Cloud {
             }
             made = Some((Arc::clone(&events), Arc::clone(&exchange), Arc::clone(&targets)));
             let background = vec![Arc::clone(&events) as _];
-            Ok(Services { services: vec![events], invoker: targets, background })
+            Ok(Services { services: vec![events], exchange, background, faults: Arc::default() })
         });
         let server = server.await.unwrap();
         let (events, exchange, targets) = made.unwrap();

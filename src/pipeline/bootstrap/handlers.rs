@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
 use serde_json::Value;
 
@@ -88,7 +88,9 @@ pub(super) async fn sweep(
     if !event.is_object() {
         return Err(diagnostic("EventError", "sweep takes any JSON object; a schedule sends one"));
     }
-    let swept = sweep::sweep(&services.aws, &services.manifest, invocation).await;
+    let grace = event.get("grace_seconds").and_then(Value::as_u64).and_then(|it| i64::try_from(it).ok());
+    let grace = SignedDuration::from_secs(grace.unwrap_or(sweep::GRACE_SECONDS));
+    let swept = sweep::sweep_older(&services.aws, &services.manifest, invocation, grace).await;
     let names = &environment.names;
     write_lines([metrics::sweep_line(&names.lake, &names.stack, &swept, Timestamp::now())]);
     match &swept.stopped_at {
