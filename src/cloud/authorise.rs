@@ -6,7 +6,6 @@
 
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use redb::WriteTransaction;
 
 use super::{
     delivery::Sender,
@@ -120,7 +119,7 @@ pub fn authorise(store: &Store, request: &Signed<'_>, needs: &[Need]) -> Result<
 /// Decides whether `sender`, a service acting by itself or with a role's rights, may do what `need` says: a service
 /// needs an allowing statement in the resource's policy, a role one of its own or one there.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies-cross-service-confused-deputy.html>
-pub fn may_deliver(tx: &WriteTransaction, sender: &Sender, need: &Need) -> Result<bool, ApiError> {
+pub fn may_deliver(tx: &impl Transaction, sender: &Sender, need: &Need) -> Result<bool, ApiError> {
     if !is_enforced(tx)? {
         return Ok(true);
     }

@@ -9,6 +9,7 @@ use super::{
     error::ApiError,
     iam,
     lambda::{CredentialIssuer, Roles, TemporaryCredentials},
+    logs,
     store::Store,
     sts,
 };
@@ -36,6 +37,10 @@ impl CredentialIssuer for Neighbourhood {
 impl Roles for Neighbourhood {
     fn assumable(&self, role_arn: &str, principal: &str) -> Result<bool, ApiError> {
         self.0.read(|tx| iam::assumable_by(tx, role_arn, principal))
+    }
+
+    fn may_log(&self, role_arn: &str, region: &str, group: &str, stream: &str) -> Result<bool, ApiError> {
+        self.0.read(|tx| logs::may_write(tx, role_arn, region, group, stream))
     }
 }
 

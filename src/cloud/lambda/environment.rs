@@ -23,7 +23,7 @@ use super::{
     process::Process,
     report::{self, Report, Status},
     runtime_api::{Event, RESPONSE_BYTES, RuntimeApi, Signal},
-    seams::CredentialIssuer,
+    seams::{CredentialIssuer, Roles},
     variables::{Surroundings, variables},
 };
 use crate::cloud::{
@@ -39,6 +39,7 @@ pub(super) struct Host {
     pub options: Options,
     pub packages: Arc<Packages>,
     pub credentials: Arc<dyn CredentialIssuer>,
+    pub roles: Arc<dyn Roles>,
     pub sink: LogSink,
     /// Takes what functions make of asynchronous events.
     pub exchange: Arc<Exchange>,
@@ -114,7 +115,10 @@ impl Environment {
         function: &Arc<Function>,
         invocation: Invocation,
     ) -> Result<(Outcome, Option<Environment>), ApiError> {
-        let log = Arc::new(Log::new(host.sink.clone(), &function.region, &function.settings.log_group));
+        let settings = &function.settings;
+        let mut log = Log::new(host.sink.clone(), &function.region, &settings.log_group);
+        log.kept = host.roles.may_log(&settings.role, &function.region, &log.group, &log.stream)?;
+        let log = Arc::new(log);
         let begin = Instant::now();
         let mut started = Environment::start(host, function, &log, host.options.init_timeout).await?;
         if let Err(InitFailure { status: Status::Timeout, .. }) = &started {

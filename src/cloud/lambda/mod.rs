@@ -109,6 +109,7 @@ impl Lambda {
             options,
             packages,
             credentials: Arc::clone(&neighbours.credentials),
+            roles: Arc::clone(&neighbours.roles),
             sink: neighbours.sink.clone(),
             exchange: Arc::clone(&neighbours.exchange),
             meter: neighbours.meter.clone(),

@@ -23,6 +23,8 @@ pub(super) struct Log {
     pub region: Arc<str>,
     pub group: Arc<str>,
     pub stream: Arc<str>,
+    /// Whether the function's role may write it; what is written is lost otherwise, but for the tail.
+    pub kept: bool,
     tail: Mutex<VecDeque<u8>>,
 }
 
@@ -31,7 +33,8 @@ impl Log {
     pub(super) fn new(sink: LogSink, region: &str, group: &str) -> Log {
         let date = jiff::Timestamp::now().strftime("%Y/%m/%d");
         let stream = format!("{date}/[$LATEST]{}", uuid::Uuid::new_v4().simple());
-        Log { sink, region: region.into(), group: group.into(), stream: stream.into(), tail: Mutex::default() }
+        let (region, group, stream) = (region.into(), group.into(), stream.into());
+        Log { sink, region, group, stream, kept: true, tail: Mutex::default() }
     }
 
     /// A line of Lambda's own.
@@ -47,6 +50,9 @@ impl Log {
 
     async fn write(&self, message: String, creates: bool) {
         self.remember(message.as_bytes());
+        if !self.kept {
+            return;
+        }
         let (region, group, stream) = (self.region.clone(), self.group.clone(), self.stream.clone());
         self.sink.write(LogLine { region, group, stream, timestamp: LogLine::now(), message, creates }).await;
     }

@@ -31,6 +31,9 @@ pub struct TemporaryCredentials {
 pub trait Roles: Send + Sync {
     /// Whether the role exists and its trust policy lets the service `principal` assume it.
     fn assumable(&self, role_arn: &str, principal: &str) -> Result<bool, ApiError>;
+
+    /// Whether the role may write the log stream.
+    fn may_log(&self, role_arn: &str, region: &str, group: &str, stream: &str) -> Result<bool, ApiError>;
 }
 
 /// Where packages are fetched from (S3).

@@ -294,6 +294,10 @@ mod tests {
             assert_eq!(principal, "lambda.amazonaws.com");
             Ok(self.0)
         }
+
+        fn may_log(&self, _: &str, _: &str, _: &str, _: &str) -> Result<bool, ApiError> {
+            Ok(self.0)
+        }
     }
 
     fn created(extra: Value) -> Result<Settings, String> {

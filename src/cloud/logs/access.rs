@@ -3,13 +3,39 @@
 
 use serde_json::Value;
 
-use super::model::group_of_identifier;
+use super::model::{GROUPS, group_key, group_of_identifier};
 use crate::cloud::{
-    authorise::Need,
+    authorise::{Need, may_deliver},
+    delivery::Sender,
     error::ApiError,
     json,
     service::{ACCOUNT_ID, Call},
+    store::Transaction,
 };
+
+/// Whether the role may write a new stream of the group, and make the group where there is none. A service that
+/// writes with a role's rights writes nothing without them, as Lambda does.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html>
+pub fn may_write(
+    tx: &impl Transaction,
+    role_arn: &str,
+    region: &str,
+    group: &str,
+    stream: &str,
+) -> Result<bool, ApiError> {
+    let role = Sender::Role { arn: role_arn.to_owned() };
+    let arn = |stream: &str| format!("arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:{group}:log-stream:{stream}");
+    let mut needs = vec![Need::new("logs:CreateLogStream", arn(stream)), Need::new("logs:PutLogEvents", arn(stream))];
+    if GROUPS.get(tx, &group_key(region, group))?.is_none() {
+        needs.push(Need::new("logs:CreateLogGroup", arn("")));
+    }
+    for need in &needs {
+        if !may_deliver(tx, &role, need)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
 
 /// The need of one call. A policy names a group by its ARN with `:*` behind it, but for tags, where it is the ARN
 /// alone: so a group is asked for as its streams are.

@@ -30,6 +30,7 @@ use super::{
     store::Store,
 };
 
+pub use access::may_write;
 pub use sink::{LogLine, LogSink};
 
 /// The service. Cheap to clone through its `Arc`.
