@@ -3,6 +3,7 @@
 
 mod config;
 mod control;
+mod models;
 mod peers;
 mod pipeline;
 mod python;
