@@ -4,6 +4,7 @@
 mod chain;
 mod config;
 mod control;
+mod models;
 mod peers;
 mod pipeline;
 mod python;

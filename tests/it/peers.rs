@@ -62,7 +62,7 @@ fn duckdb_reads_every_row_of_the_flights_with_na_as_null() {
 }
 
 /// The exports of `lake cloud env`, with nothing of the tester's own configuration.
-fn environment(project: &Project) -> Vec<(String, String)> {
+pub fn environment(project: &Project) -> Vec<(String, String)> {
     let env = project.lake(&["cloud", "env", "--shell", "json"]).document();
     let mut found: Vec<(String, String)> = env
         .as_object()
