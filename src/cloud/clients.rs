@@ -30,11 +30,29 @@ macro_rules! client {
     };
 }
 
+mod access;
+
 impl Cloud {
     async fn start() -> Cloud {
+        Cloud::start_with_iam(true).await
+    }
+
+    async fn start_with_iam(iam: bool) -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None }).await.unwrap();
+        let options = Options { folder: folder.path().to_owned(), port: None, iam };
+        let server = Server::start(options).await.unwrap();
         Cloud { _folder: folder, server }
+    }
+
+    /// A user with this policy, and its credentials.
+    async fn user(&self, name: &str, policy: Option<&str>) -> Credentials {
+        let iam = client!(self, aws_sdk_iam, self.root());
+        iam.create_user().user_name(name).send().await.unwrap();
+        if let Some(document) = policy {
+            iam.put_user_policy().user_name(name).policy_name("own").policy_document(document).send().await.unwrap();
+        }
+        let key = iam.create_access_key().user_name(name).send().await.unwrap().access_key.unwrap();
+        Credentials::new(key.access_key_id(), key.secret_access_key(), None, None, "user")
     }
 
     fn root(&self) -> Credentials {
@@ -69,14 +87,14 @@ async fn the_iam_client_reads_roles_policies_tags_and_errors() {
     iam.put_role_policy().role_name("convert").policy_name("read").policy_document(READ).send().await.unwrap();
     iam.update_role().role_name("convert").max_session_duration(7200).send().await.unwrap();
     iam.update_assume_role_policy().role_name("convert").policy_document(TRUST).send().await.unwrap();
-    let managed = "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess";
+    let managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
     iam.attach_role_policy().role_name("convert").policy_arn(managed).send().await.unwrap();
     let names = iam.list_role_policies().role_name("convert").send().await.unwrap();
     assert_eq!(names.policy_names(), ["read"]);
     let policy = iam.get_role_policy().role_name("convert").policy_name("read").send().await.unwrap();
     assert_eq!(percent_encoding::percent_decode_str(policy.policy_document()).decode_utf8().unwrap(), READ);
     let attached = iam.list_attached_role_policies().role_name("convert").send().await.unwrap();
-    assert_eq!(attached.attached_policies()[0].policy_name(), Some("AWSXRayDaemonWriteAccess"));
+    assert_eq!(attached.attached_policies()[0].policy_name(), Some("AmazonS3ReadOnlyAccess"));
     let profiles = iam.list_instance_profiles_for_role().role_name("convert").send().await.unwrap();
     assert!(profiles.instance_profiles().is_empty());
     let roles = iam.list_roles().max_items(1).send().await.unwrap();
@@ -106,6 +124,8 @@ async fn a_session_of_a_role_signs_requests_and_is_told_so() {
     assert_eq!(Some(user.arn()), root.arn());
 
     let arn = "arn:aws:iam::000000000000:role/convert";
+    let may = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
+    let sts = client!(cloud, aws_sdk_sts, cloud.user("ann", Some(may)).await);
     let assumed = sts.assume_role().role_arn(arn).role_session_name("me").send().await.unwrap();
     let session_arn = assumed.assumed_role_user().unwrap().arn().to_owned();
     let key = assumed.credentials().unwrap();

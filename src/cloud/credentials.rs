@@ -94,11 +94,15 @@ struct StoredKey {
     expires: Option<Timestamp>,
     arn: String,
     user_id: String,
+    /// Kept, but good for nothing until it is made active again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    inactive: bool,
 }
 
-/// What `access_key_id` stands for. Expired credentials are told for a day: see [`Secret::is_expired`].
+/// What `access_key_id` stands for, unless it is inactive. Expired credentials are told for a day: see
+/// [`Secret::is_expired`].
 pub fn lookup(tx: &impl Transaction, access_key_id: &str) -> Result<Option<Secret>, StoreError> {
-    Ok(KEYS.get(tx, access_key_id)?.map(|key| Secret {
+    Ok(KEYS.get(tx, access_key_id)?.filter(|key| !key.inactive).map(|key| Secret {
         secret_access_key: key.secret_access_key,
         session_token: key.session_token,
         expires: key.expires,
@@ -134,6 +138,19 @@ pub fn issue_permanent(tx: &WriteTransaction, caller: Caller) -> Result<AccessKe
     Ok(key)
 }
 
+/// Makes permanent credentials good for nothing, or good again.
+pub fn set_active(tx: &WriteTransaction, access_key_id: &str, active: bool) -> Result<(), StoreError> {
+    match KEYS.get(tx, access_key_id)? {
+        Some(key) => KEYS.put(tx, access_key_id, &StoredKey { inactive: !active, ..key }),
+        None => Ok(()),
+    }
+}
+
+/// Takes credentials away.
+pub fn revoke(tx: &WriteTransaction, access_key_id: &str) -> Result<(), StoreError> {
+    KEYS.delete(tx, access_key_id).map(drop)
+}
+
 /// The root user's credentials, minted when the store has none yet.
 pub fn root(store: &Store) -> Result<AccessKey, StoreError> {
     store.write(|tx| {
@@ -162,6 +179,7 @@ fn put(tx: &WriteTransaction, key: &AccessKey, caller: Caller) -> Result<(), Sto
         expires: key.expires,
         arn: caller.arn,
         user_id: caller.user_id,
+        inactive: false,
     };
     KEYS.put(tx, &key.access_key_id, &stored)
 }

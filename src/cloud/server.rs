@@ -19,6 +19,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
+    authorise,
     cloudwatch::CloudWatch,
     credentials::{self, AccessKey},
     delivery::{AsyncInvoker, Exchange},
@@ -55,6 +56,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Port on 127.0.0.1; `None` or 0 lets the system choose.
     pub port: Option<u16>,
+    /// Whether policies are evaluated. Signatures are checked either way.
+    pub iam: bool,
 }
 
 /// Why the cloud could not start.
@@ -201,7 +204,7 @@ impl Server {
         options: Options,
         services: impl AsyncFnOnce(Arc<Store>, S3Objects, String) -> Result<Services, StoreError>,
     ) -> Result<Server, ServerError> {
-        let Options { folder, port } = options;
+        let Options { folder, port, iam } = options;
         let store = Store::open(&folder).map_err(|error| match error {
             StoreError::Database(source) if matches!(*source, redb::Error::DatabaseAlreadyOpen) => {
                 ServerError::FolderInUse { folder: folder.clone() }
@@ -210,6 +213,7 @@ impl Server {
         })?;
         let failed = |source| ServerError::Store { folder: folder.clone(), source };
         let (listener, address) = bind(port.unwrap_or(0)).await?;
+        authorise::enforce(&store, iam).map_err(failed)?;
         let root = credentials::root(&store).map_err(failed)?;
         let objects = S3Objects::open(Arc::clone(&store)).map_err(failed)?;
         let services = services(Arc::clone(&store), objects.clone(), format!("http://{address}"));

@@ -17,6 +17,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{cli::error::CliError, files};
@@ -39,6 +40,29 @@ pub struct ServerFile {
     pub region: String,
     /// When it began to serve.
     pub started: jiff::Timestamp,
+    /// Whether it evaluates IAM policies.
+    #[serde(default)]
+    pub iam: Enforcement,
+}
+
+/// Whether a cloud evaluates IAM policies. Signatures are checked either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Enforcement {
+    /// As AWS does.
+    #[default]
+    On,
+    /// Whoever has credentials may do everything.
+    Off,
+}
+
+impl fmt::Display for Enforcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Enforcement::On => "on",
+            Enforcement::Off => "off",
+        })
+    }
 }
 
 impl fmt::Debug for ServerFile {
@@ -210,6 +234,7 @@ mod tests {
             secret_access_key: "hush".to_owned(),
             region: "eu-west-1".to_owned(),
             started: jiff::Timestamp::now(),
+            iam: Enforcement::On,
         }
     }
 

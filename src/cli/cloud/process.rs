@@ -17,7 +17,7 @@ use crate::{
     config::DEFAULT_REGION,
 };
 
-use super::files::{Files, ServerFile};
+use super::files::{Enforcement, Files, ServerFile};
 
 /// Longest time from spawning the server to its being ready. After a crash the store is checked first.
 const START_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -58,11 +58,15 @@ pub async fn running(context: &Context) -> Result<Option<ServerFile>, CliError> 
 
 /// The cloud of the project, started when it does not run.
 pub async fn ensure_running(context: &Context) -> Result<ServerFile, CliError> {
-    ensure_running_on(context, None).await.map(|(server, _)| server)
+    ensure_running_on(context, None, Enforcement::On).await.map(|(server, _)| server)
 }
 
-/// [`ensure_running`] on a certain port; tells whether it was started by this call.
-pub(super) async fn ensure_running_on(context: &Context, port: Option<u16>) -> Result<(ServerFile, bool), CliError> {
+/// [`ensure_running`] on a certain port, with policies evaluated or not; tells whether it was started by this call.
+pub(super) async fn ensure_running_on(
+    context: &Context,
+    port: Option<u16>,
+    iam: Enforcement,
+) -> Result<(ServerFile, bool), CliError> {
     if let Some(server) = running(context).await? {
         return Ok((server, false));
     }
@@ -79,12 +83,12 @@ pub(super) async fn ensure_running_on(context: &Context, port: Option<u16>) -> R
     }
     let region = region(context);
     match (port, files.remembered_port()) {
-        (Some(port), _) => start(&files, port, &region).await?,
-        (None, None) => start(&files, 0, &region).await?,
-        (None, Some(remembered)) => match start(&files, remembered, &region).await {
+        (Some(port), _) => start(&files, port, &region, iam).await?,
+        (None, None) => start(&files, 0, &region, iam).await?,
+        (None, Some(remembered)) => match start(&files, remembered, &region, iam).await {
             Err(StartError { port_taken: true, .. }) => {
                 tracing::warn!(port = remembered, "the embedded cloud's port of last time is taken: taking another");
-                start(&files, 0, &region).await?;
+                start(&files, 0, &region, iam).await?;
             }
             other => other?,
         },
@@ -120,13 +124,13 @@ impl From<CliError> for StartError {
 }
 
 /// Starts a server in the background and waits until it serves.
-async fn start(files: &Files, port: u16, region: &str) -> Result<(), StartError> {
+async fn start(files: &Files, port: u16, region: &str, iam: Enforcement) -> Result<(), StartError> {
     let failed = |error: io::Error| CliError::failed(format!("the embedded cloud cannot be started: {error}"));
     let folder = files.folder().canonicalize().map_err(failed)?;
     let (log, log_start) = open_log(files).map_err(failed)?;
     let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.args(["-v", "--no-color", "cloud", "serve", "--detached", "--region", region, "--port"]);
-    command.arg(port.to_string()).arg("--folder").arg(&folder);
+    command.arg(port.to_string()).arg("--iam").arg(iam.to_string()).arg("--folder").arg(&folder);
     // Nothing of the caller's AWS set-up concerns it; with a Runtime API it would even take itself for a function.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AWS_")) {
         command.env_remove(name);

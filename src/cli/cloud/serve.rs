@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    files::{Announced, Files, ServerFile},
+    files::{Announced, Enforcement, Files, ServerFile},
     process::Ready,
 };
 
@@ -29,13 +29,16 @@ pub struct Args {
     /// Region for clients that are told none.
     #[arg(long, value_name = "REGION", default_value = DEFAULT_REGION)]
     region: String,
+    /// Whether IAM policies are evaluated.
+    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    iam: Enforcement,
     /// Tells on stdout, in one line of JSON, how the start went, and outlives its terminal.
     #[arg(long)]
     detached: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let started = Serving::start(&args.folder, args.port, &args.region).await;
+    let started = Serving::start(&args.folder, args.port, &args.region, args.iam).await;
     if !args.detached {
         return started?.until_signalled(context).await;
     }
@@ -91,7 +94,7 @@ struct Signals {
 
 impl Serving {
     /// Starts the server and lets it be found.
-    pub(super) async fn start(folder: &Path, port: u16, region: &str) -> Result<Self, StartError> {
+    pub(super) async fn start(folder: &Path, port: u16, region: &str, iam: Enforcement) -> Result<Self, StartError> {
         // First of all: a signal that comes while it starts is not to cut it off half way.
         let signals = Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -99,7 +102,8 @@ impl Serving {
             _hang_up: signal(SignalKind::hangup())?,
         };
         crate::files::create_private_folder(folder)?;
-        let server = Server::start(Options { folder: folder.to_owned(), port: Some(port) }).await?;
+        let options = Options { folder: folder.to_owned(), port: Some(port), iam: iam == Enforcement::On };
+        let server = Server::start(options).await?;
         let root = server.root_credentials();
         let file = ServerFile {
             pid: std::process::id(),
@@ -108,6 +112,7 @@ impl Serving {
             secret_access_key: root.secret_access_key.clone(),
             region: region.to_owned(),
             started: jiff::Timestamp::now(),
+            iam,
         };
         let announced = Files::new(folder).announce(&file)?;
         Ok(Serving { server, announced, file, signals })

@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    files::{Files, ServerFile},
+    files::{Enforcement, Files, ServerFile},
     process::ensure_running_on,
     serve::Serving,
 };
@@ -23,6 +23,9 @@ pub struct Args {
     /// Port on 127.0.0.1; 0 takes a free one.
     #[arg(long, value_name = "N")]
     port: Option<u16>,
+    /// Whether IAM policies are evaluated, as long as it runs (on unless told otherwise).
+    #[arg(long, value_name = "WHETHER")]
+    iam: Option<Enforcement>,
     /// Stays in the foreground until Ctrl-C.
     #[arg(long)]
     foreground: bool,
@@ -30,16 +33,23 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.foreground {
-        return foreground(args.port, context).await;
+        return foreground(args.port, args.iam, context).await;
     }
-    let (server, started) = ensure_running_on(context, args.port).await?;
+    let (server, started) = ensure_running_on(context, args.port, args.iam.unwrap_or_default()).await?;
     if let Some(port) = args.port.filter(|&port| port != 0 && port != server.port) {
         return Err(other_port(&server, port));
+    }
+    if let Some(iam) = args.iam.filter(|&iam| iam != server.iam) {
+        return Err(CliError::failed(format!(
+            "the embedded cloud runs already, with IAM {} and not {iam}",
+            server.iam
+        ))
+        .hint(format!("`lake cloud stop`, then `lake cloud start --iam {iam}`")));
     }
     say(context, &server, if started { "started" } else { "running already" })
 }
 
-async fn foreground(port: Option<u16>, context: &Context) -> Result<(), CliError> {
+async fn foreground(port: Option<u16>, iam: Option<Enforcement>, context: &Context) -> Result<(), CliError> {
     let files = Files::new(context.cloud_folder());
     let starting = files.exclusive().await?;
     if let Some(server) = super::process::running(context).await? {
@@ -50,7 +60,7 @@ async fn foreground(port: Option<u16>, context: &Context) -> Result<(), CliError
     let stack = config.as_ref().and_then(|config| context.stack(config).ok());
     let region = stack.map_or(DEFAULT_REGION, |stack| stack.region.as_str());
     let port = port.or_else(|| files.remembered_port()).unwrap_or(0);
-    let serving = Serving::start(files.folder(), port, region).await?;
+    let serving = Serving::start(files.folder(), port, region, iam.unwrap_or_default()).await?;
     drop(starting);
     say(context, &serving.file, "started, until Ctrl-C")?;
     serving.until_signalled(context).await
@@ -64,5 +74,6 @@ fn other_port(server: &ServerFile, port: u16) -> CliError {
 fn say(context: &Context, server: &ServerFile, what: &str) -> Result<(), CliError> {
     let endpoint = context.console.paint(server.endpoint(), Style::Strong);
     context.console.note(format!("embedded cloud {what}: {endpoint} (pid {})", server.pid));
-    context.console.json(&json!({ "running": true, "endpoint": server.endpoint(), "pid": server.pid }))
+    let endpoint = server.endpoint();
+    context.console.json(&json!({ "running": true, "endpoint": endpoint, "pid": server.pid, "iam": server.iam }))
 }

@@ -43,6 +43,7 @@ fn show_running(context: &Context, server: &ServerFile, bytes: u64, inventory: &
     console.say(format!("endpoint        {}", server.endpoint()));
     console.say(format!("pid             {}", server.pid));
     console.say(format!("since           {:.0}", server.started));
+    console.say(format!("iam             {}", server.iam));
     console.say(format!("data            {} in {}", HumanBytes(bytes), folder.display()));
     for (what, names) in inventory.kinds() {
         console.say(format!("{what:<15} {}", names.len()));
@@ -52,6 +53,7 @@ fn show_running(context: &Context, server: &ServerFile, bytes: u64, inventory: &
         "endpoint": server.endpoint(),
         "pid": server.pid,
         "since": server.started,
+        "iam": server.iam,
         "data_bytes": bytes,
         "folder": folder,
         "inventory": inventory,

@@ -28,7 +28,7 @@ pub(crate) use refusal::WRONG_SIGNATURE;
 use signature::Signature;
 
 use super::{
-    authorise::authorise,
+    authorise::{Signed, authorise},
     credentials::{self, Secret},
     error::ApiError,
     s3::S3Front,
@@ -45,6 +45,10 @@ const BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Id of a request: travels in `http::Extensions` to S3, in [`Call`] to the others.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
+
+/// Region of a signature's scope, for S3.
+#[derive(Debug, Clone)]
+pub struct SignedRegion(pub String);
 
 /// Answers every request of the one port.
 pub struct Gateway {
@@ -109,6 +113,7 @@ impl Gateway {
         };
         parts.extensions.insert(caller);
         parts.extensions.insert(RequestId(request_id.to_owned()));
+        parts.extensions.insert(SignedRegion(signature.region.clone()));
         self.s3.call(Request::from_parts(parts, body)).await
     }
 
@@ -137,7 +142,9 @@ impl Gateway {
             headers: parts.headers,
             body,
         };
-        authorise(&self.store, &call.caller, &service.needs(&call)?)?;
+        let Call { caller, region, headers, .. } = &call;
+        let signed = Signed { caller, service: service.scope(), region, headers };
+        authorise(&self.store, &signed, &service.needs(&call)?)?;
         service.call(call).await
     }
 

@@ -1,12 +1,32 @@
-//! IAM: roles with their trust, inline and attached policies. A global service: no region in its keys.
+//! IAM: users and roles with their policies, and the evaluation of policies. A global service: no region in its keys.
+//!
+//! | file | what |
+//! |---|---|
+//! | `policy`, `condition`, `wildcard` | what a document says |
+//! | `context`, `standing` | what is known of a request and of its caller |
+//! | `evaluate`, `cache` | the decision |
+//! | `user`, `access_key`, `role`, `held_policy`, `managed`, `aws_managed`, `tag`, `simulate` | the operations |
+//! | `access` | what their callers must be allowed |
+//!
+//! Left out, and refused: groups, instance profiles, login profiles, MFA, identity providers, versions of policies.
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html>
 
+mod access;
+mod access_key;
+mod aws_managed;
+pub mod cache;
+pub mod condition;
+pub mod context;
 pub mod evaluate;
+mod held_policy;
+mod managed;
 pub mod policy;
 mod role;
-mod role_policy;
+mod simulate;
+pub mod standing;
 mod tag;
 mod user;
+pub mod wildcard;
 
 use std::sync::Arc;
 
@@ -16,6 +36,7 @@ use http::{HeaderMap, Response, StatusCode};
 use redb::{ReadTransaction, WriteTransaction};
 
 pub use role::{Role, find_by_arn};
+pub use user::User;
 
 use super::{
     authorise::Need,
@@ -24,7 +45,7 @@ use super::{
     service::{Call, Caller, Protocol, Service},
     store::{Store, Transaction},
 };
-use evaluate::Principal;
+use context::Context;
 
 /// Version of the API.
 const VERSION: &str = "2010-05-08";
@@ -59,8 +80,8 @@ impl Iam {
 /// Whether the role exists and its trust policy lets `service_principal` (`lambda.amazonaws.com`) assume it.
 pub fn assumable_by(tx: &impl Transaction, role_arn: &str, service_principal: &str) -> Result<bool, ApiError> {
     let Some(role) = find_by_arn(tx, role_arn)? else { return Ok(false) };
-    let facts = [("aws:SourceAccount", super::service::ACCOUNT_ID)];
-    Ok(role.trust_policy()?.trusts(Principal::Service(service_principal), "sts:AssumeRole", &facts))
+    let facts: Context = [("aws:SourceAccount", super::service::ACCOUNT_ID)].into_iter().collect();
+    Ok(role.trust_policy()?.trusts(service_principal, &facts))
 }
 
 fn operation(action: &str) -> Option<Operation> {
@@ -77,14 +98,35 @@ fn operation(action: &str) -> Option<Operation> {
         "TagRole" => Write(tag::tag_role),
         "UntagRole" => Write(tag::untag_role),
         "ListRoleTags" => Read(tag::list_role_tags),
-        "PutRolePolicy" => Write(role_policy::put),
-        "GetRolePolicy" => Read(role_policy::get),
-        "ListRolePolicies" => Read(role_policy::list),
-        "DeleteRolePolicy" => Write(role_policy::delete),
-        "AttachRolePolicy" => Write(role_policy::attach),
-        "DetachRolePolicy" => Write(role_policy::detach),
-        "ListAttachedRolePolicies" => Read(role_policy::list_attached),
+        "PutRolePolicy" => Write(held_policy::put::<Role>),
+        "GetRolePolicy" => Read(held_policy::get::<Role>),
+        "ListRolePolicies" => Read(held_policy::list::<Role>),
+        "DeleteRolePolicy" => Write(held_policy::delete::<Role>),
+        "AttachRolePolicy" => Write(held_policy::attach::<Role>),
+        "DetachRolePolicy" => Write(held_policy::detach::<Role>),
+        "ListAttachedRolePolicies" => Read(held_policy::list_attached::<Role>),
+        "CreateUser" => Write(user::create),
         "GetUser" => Write(user::get),
+        "ListUsers" => Read(user::list),
+        "DeleteUser" => Write(user::delete),
+        "PutUserPolicy" => Write(held_policy::put::<User>),
+        "GetUserPolicy" => Read(held_policy::get::<User>),
+        "ListUserPolicies" => Read(held_policy::list::<User>),
+        "DeleteUserPolicy" => Write(held_policy::delete::<User>),
+        "AttachUserPolicy" => Write(held_policy::attach::<User>),
+        "DetachUserPolicy" => Write(held_policy::detach::<User>),
+        "ListAttachedUserPolicies" => Read(held_policy::list_attached::<User>),
+        "CreateAccessKey" => Write(access_key::create),
+        "ListAccessKeys" => Read(access_key::list),
+        "UpdateAccessKey" => Write(access_key::update),
+        "DeleteAccessKey" => Write(access_key::delete),
+        "CreatePolicy" => Write(managed::create),
+        "GetPolicy" => Read(managed::get),
+        "GetPolicyVersion" => Read(managed::get_version),
+        "ListPolicyVersions" => Read(managed::list_versions),
+        "ListPolicies" => Read(managed::list),
+        "DeletePolicy" => Write(managed::delete),
+        "SimulatePrincipalPolicy" => Read(simulate::principal_policy),
         _ => return None,
     })
 }
@@ -99,8 +141,8 @@ impl Service for Iam {
         Protocol::Query
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        access::needs(&self.store, call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

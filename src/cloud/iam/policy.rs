@@ -3,15 +3,18 @@
 
 use serde_json::{Map, Value};
 
+use super::condition::{Condition, Operator};
 use crate::cloud::error::ApiError;
 
 /// What a document is for, which decides on the elements it must and must not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyKind {
-    /// Attached to a role: resources, no principal.
+    /// Attached to a user or role: resources, no principal.
     Identity,
     /// Says who may assume a role: principals, no resource.
     Trust,
+    /// Attached to a bucket, a queue, a topic, a bus, a function: principals and resources.
+    Resource,
 }
 
 /// A policy document.
@@ -19,6 +22,8 @@ pub enum PolicyKind {
 pub struct Policy {
     /// Its statements.
     pub statements: Vec<Statement>,
+    /// Whether `${…}` stands for a value, as it does from version 2012-10-17 on.
+    pub variables: bool,
 }
 
 /// One statement.
@@ -65,65 +70,22 @@ pub struct Principals {
     pub named: Vec<(String, String)>,
 }
 
-/// One operator over one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// `StringEquals`, `ArnLike`…, with its `ForAllValues:` or `IfExists`.
-    pub operator: String,
-    /// The context key, as written.
-    pub key: String,
-    /// Any of these.
-    pub values: Vec<String>,
-}
-
-/// Condition operators without their quantifier and `IfExists`.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>
-const OPERATORS: [&str; 27] = [
-    "StringEquals",
-    "StringNotEquals",
-    "StringEqualsIgnoreCase",
-    "StringNotEqualsIgnoreCase",
-    "StringLike",
-    "StringNotLike",
-    "NumericEquals",
-    "NumericNotEquals",
-    "NumericLessThan",
-    "NumericLessThanEquals",
-    "NumericGreaterThan",
-    "NumericGreaterThanEquals",
-    "DateEquals",
-    "DateNotEquals",
-    "DateLessThan",
-    "DateLessThanEquals",
-    "DateGreaterThan",
-    "DateGreaterThanEquals",
-    "Bool",
-    "BinaryEquals",
-    "IpAddress",
-    "NotIpAddress",
-    "ArnEquals",
-    "ArnLike",
-    "ArnNotEquals",
-    "ArnNotLike",
-    "Null",
-];
-
 impl Policy {
     /// Reads a document and checks its structure; `MalformedPolicyDocument` says what is wrong with it.
     pub fn parse(document: &str, kind: PolicyKind) -> Result<Policy, ApiError> {
         let value = match serde_json::from_str(document) {
             Ok(Value::Object(object)) => object,
             Ok(_) => return Err(syntax(kind, "the document is not a JSON object")),
-            Err(error) if kind == PolicyKind::Trust => {
+            Err(error) if kind != PolicyKind::Identity => {
                 return Err(malformed(format!("This policy contains invalid Json ({error})")));
             }
             Err(error) => return Err(syntax(kind, &error.to_string())),
         };
         only_elements(&value, &["Version", "Id", "Statement"], kind, "the document")?;
         match value.get("Version") {
-            None if kind == PolicyKind::Trust => (),
+            None if kind != PolicyKind::Identity => (),
             Some(Value::String(version)) if version == "2012-10-17" => (),
-            Some(Value::String(version)) if version == "2008-10-17" && kind == PolicyKind::Trust => (),
+            Some(Value::String(version)) if version == "2008-10-17" && kind != PolicyKind::Identity => (),
             Some(Value::String(_)) | None => {
                 return Err(malformed("Policy document must be version 2012-10-17 or greater."));
             }
@@ -140,7 +102,8 @@ impl Policy {
             .map(|(index, value)| statement(value, kind, &format!("Statement[{index}]")))
             .collect::<Result<Vec<_>, _>>()?;
         unique_sids(&statements)?;
-        Ok(Policy { statements })
+        let variables = value.get("Version").and_then(Value::as_str) == Some("2012-10-17");
+        Ok(Policy { statements, variables })
     }
 }
 
@@ -161,7 +124,7 @@ fn statement(value: &Value, kind: PolicyKind, at: &str) -> Result<Statement, Api
         Some(Value::String(effect)) if effect == "Deny" => Effect::Deny,
         Some(Value::String(effect)) => return Err(malformed(format!("Invalid effect: {effect}"))),
         Some(_) => return Err(syntax(kind, &format!("{at}.Effect is not a string"))),
-        None if kind == PolicyKind::Trust => return Err(malformed("Missing required field Effect")),
+        None if kind != PolicyKind::Identity => return Err(malformed("Missing required field Effect")),
         None => return Err(syntax(kind, &format!("{at} has no Effect"))),
     };
     Ok(Statement {
@@ -178,7 +141,7 @@ fn actions(statement: &Map<String, Value>, kind: PolicyKind, at: &str) -> Result
     let Some(actions) = selection(statement, "Action", "NotAction", kind, at)? else {
         return Err(malformed(match kind {
             PolicyKind::Identity => "Policy statement must contain actions.",
-            PolicyKind::Trust => "Missing required field Action",
+            PolicyKind::Trust | PolicyKind::Resource => "Missing required field Action",
         }));
     };
     for action in actions.patterns() {
@@ -188,8 +151,8 @@ fn actions(statement: &Map<String, Value>, kind: PolicyKind, at: &str) -> Result
             (_, PolicyKind::Trust) => {
                 return Err(malformed("AssumeRole policy may only specify STS AssumeRole actions."));
             }
-            (Some((vendor, name)), PolicyKind::Identity) if !vendor.is_empty() && !name.is_empty() => (),
-            (None, PolicyKind::Identity) if action == "*" => (),
+            (Some((vendor, name)), _) if !vendor.is_empty() && !name.is_empty() => (),
+            (None, _) if action == "*" => (),
             _ => return Err(malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")),
         }
     }
@@ -202,6 +165,7 @@ fn resources(statement: &Map<String, Value>, kind: PolicyKind, at: &str) -> Resu
         (Some(Selection::Only(_)), PolicyKind::Trust) => return Err(malformed("Has prohibited field Resource")),
         (Some(Selection::AllBut(_)), PolicyKind::Trust) => return Err(malformed("Has prohibited field NotResource")),
         (None, PolicyKind::Identity) => return Err(malformed("Policy statement must contain resources.")),
+        (None, PolicyKind::Resource) => return Err(malformed("Missing required field Resource")),
         _ => (),
     }
     let is_arn = |resource: &str| resource.starts_with("arn:") && resource.splitn(6, ':').count() == 6;
@@ -262,18 +226,14 @@ fn conditions(value: Option<&Value>, kind: PolicyKind, at: &str) -> Result<Vec<C
     };
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
-        let plain =
-            operator.strip_prefix("ForAllValues:").or(operator.strip_prefix("ForAnyValue:")).unwrap_or(operator);
-        let plain = plain.strip_suffix("IfExists").unwrap_or(plain);
-        if !OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(plain)) {
-            return Err(malformed(format!("Invalid Condition type : {operator}.")));
-        }
+        let parsed = Operator::parse(operator);
+        let parsed = parsed.ok_or_else(|| malformed(format!("Invalid Condition type : {operator}.")))?;
         let Value::Object(keys) = keys else {
             return Err(syntax(kind, &format!("{at}.Condition.{operator} is not an object")));
         };
         for (key, values) in keys {
             let values = strings(values, kind, &format!("{at}.Condition.{operator}.{key}"))?;
-            conditions.push(Condition { operator: operator.clone(), key: key.clone(), values });
+            conditions.push(Condition { operator: parsed, key: key.clone(), values });
         }
     }
     Ok(conditions)
@@ -320,7 +280,7 @@ fn strings(value: &Value, kind: PolicyKind, at: &str) -> Result<Vec<String>, Api
 fn only_elements(object: &Map<String, Value>, known: &[&str], kind: PolicyKind, at: &str) -> Result<(), ApiError> {
     match object.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) if kind == PolicyKind::Trust => Err(malformed(format!("Unknown field {name}"))),
+        Some(name) if kind != PolicyKind::Identity => Err(malformed(format!("Unknown field {name}"))),
         Some(name) => Err(syntax(kind, &format!("{at} has an unknown element {name}"))),
     }
 }
@@ -338,6 +298,7 @@ fn syntax(kind: PolicyKind, detail: &str) -> ApiError {
     malformed(match kind {
         PolicyKind::Identity => format!("Syntax errors in policy. ({detail})"),
         PolicyKind::Trust => format!("Syntax errors in the assume role policy. ({detail})"),
+        PolicyKind::Resource => format!("Invalid policy syntax. ({detail})"),
     })
 }
 
@@ -401,6 +362,16 @@ mod tests {
             let message = refusal(document, PolicyKind::Identity);
             assert!(message.starts_with(expected), "{document}: {message}");
         }
+    }
+
+    #[test]
+    fn a_resource_policy_names_principals_and_resources() {
+        let statement = |more: &str| {
+            format!(r#"{{"Statement":{{"Effect":"Allow","Principal":"*","Action":"SQS:SendMessage"{more}}}}}"#)
+        };
+        assert_eq!(refusal(&statement(""), PolicyKind::Resource), "Missing required field Resource");
+        let policy = Policy::parse(&statement(r#","Resource":"arn:aws:sqs:r:0:q""#), PolicyKind::Resource).unwrap();
+        assert!(!policy.variables, "a policy without a version is one of 2008");
     }
 
     #[test]

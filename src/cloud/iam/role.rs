@@ -9,7 +9,7 @@ use redb::{ReadTransaction, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Request, limit_exceeded, no_such_entity, page,
+    Request, limit_exceeded, managed, no_such_entity, page,
     policy::{Policy, PolicyKind},
     tag::{self, Tag},
     valid_name, write_marker,
@@ -119,6 +119,22 @@ pub fn find_by_arn(tx: &impl Transaction, arn: &str) -> Result<Option<Role>, Api
     Ok(ROLES.get(tx, &name.to_lowercase())?.filter(|role| role.arn() == arn))
 }
 
+/// The role called so, if it is there.
+pub(super) fn find(tx: &impl Transaction, name: &str) -> Result<Option<Role>, ApiError> {
+    Ok(ROLES.get(tx, &name.to_lowercase())?)
+}
+
+/// The role of a session, if it is the one that the session is of and not another of its name.
+pub(super) fn of_session(tx: &impl Transaction, name: &str, id: &str) -> Result<Option<Role>, ApiError> {
+    Ok(find(tx, name)?.filter(|role| role.id == id))
+}
+
+/// Roles that the policy is attached to.
+pub(super) fn holders_of(tx: &impl Transaction, policy_arn: &str) -> Result<usize, ApiError> {
+    let roles = ROLES.scan(tx, "", None, ROLES_PER_ACCOUNT)?;
+    Ok(roles.iter().filter(|(_, role)| role.attached.contains_key(policy_arn)).count())
+}
+
 /// The role that `RoleName` names, or `NoSuchEntity`.
 pub(super) fn named(tx: &impl Transaction, params: &Params) -> Result<Role, ApiError> {
     let name = valid_name(params, "RoleName", NAME_LETTERS)?;
@@ -134,6 +150,9 @@ pub(super) fn save(tx: &WriteTransaction, role: &Role) -> Result<(), ApiError> {
 pub(super) fn create(tx: &WriteTransaction, request: &Request) -> Result<Option<Xml>, ApiError> {
     let params = &request.params;
     let name = valid_name(params, "RoleName", NAME_LETTERS)?;
+    if let Some(boundary) = params.get("PermissionsBoundary") {
+        managed::attachable(tx, boundary)?;
+    }
     let role = Role {
         name: name.to_owned(),
         id: tag::unique_id("AROA"),
@@ -246,7 +265,8 @@ fn description(text: &str) -> Result<String, ApiError> {
     Ok(text.to_owned())
 }
 
-fn path(path: &str) -> Result<String, ApiError> {
+/// A path as IAM takes it.
+pub(super) fn path(path: &str) -> Result<String, ApiError> {
     let letters = path.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
     if path == "/" || (letters && path.len() > 2 && path.len() <= 512 && path.starts_with('/') && path.ends_with('/')) {
         return Ok(path.to_owned());

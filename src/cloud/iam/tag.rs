@@ -1,4 +1,4 @@
-//! Tags of roles, and the ids that entities get.
+//! Tags, and the ids that entities get.
 
 use redb::{ReadTransaction, WriteTransaction};
 use serde::{Deserialize, Serialize};

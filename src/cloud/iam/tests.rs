@@ -164,11 +164,97 @@ async fn only_a_service_that_the_trust_policy_names_may_assume_the_role() {
 #[tokio::test]
 async fn what_is_not_there_is_refused_by_name() {
     let cloud = Cloud::new();
-    let refused = cloud.ask("CreateUser", &[("UserName", "a")]).await.unwrap_err();
+    let refused = cloud.ask("CreateGroup", &[("GroupName", "a")]).await.unwrap_err();
     assert_eq!(refused.code, "InvalidAction");
-    assert!(refused.message.contains("CreateUser"));
+    assert!(refused.message.contains("CreateGroup"));
     assert_eq!(cloud.ask("GetUser", &[("UserName", "a")]).await.unwrap_err().code, "NoSuchEntity");
     let root = cloud.ask("GetUser", &[]).await.unwrap();
     assert_eq!(text(&root, "Arn"), "arn:aws:iam::000000000000:root");
     assert_eq!(root, cloud.ask("GetUser", &[]).await.unwrap(), "the account's date does not move");
+}
+
+#[tokio::test]
+async fn a_user_holds_policies_and_keys_and_is_not_deleted_with_them() {
+    let cloud = Cloud::new();
+    let user = ("UserName", "Ann");
+    let made = cloud.ask("CreateUser", &[user, ("Path", "/team/")]).await.unwrap();
+    assert_eq!(text(&made, "Arn"), "arn:aws:iam::000000000000:user/team/Ann");
+    assert_eq!(text(&made, "User"), text(&cloud.ask("GetUser", &[user]).await.unwrap(), "User"));
+    let taken = cloud.ask("CreateUser", &[("UserName", "ann")]).await.unwrap_err();
+    assert_eq!((taken.status.as_u16(), taken.code.as_str()), (409, "EntityAlreadyExists"));
+    let listed = cloud.ask("ListUsers", &[("PathPrefix", "/team/")]).await.unwrap();
+    assert_eq!(text(&listed, "UserName"), "Ann");
+
+    let name = ("PolicyName", "read");
+    cloud.ask("PutUserPolicy", &[user, name, ("PolicyDocument", INLINE)]).await.unwrap();
+    assert_eq!(text(&cloud.ask("GetUserPolicy", &[user, name]).await.unwrap(), "UserName"), "Ann");
+    let long = INLINE.replace("b/*", &format!("b/{}*", "x".repeat(2000)));
+    let refused = cloud.ask("PutUserPolicy", &[user, name, ("PolicyDocument", &long)]).await.unwrap_err();
+    assert_eq!(refused.message, "Maximum policy size of 2048 bytes exceeded for user Ann");
+
+    let key = cloud.ask("CreateAccessKey", &[user]).await.unwrap();
+    let id = ("AccessKeyId", text(&key, "AccessKeyId"));
+    let secret = || cloud.iam.store.read(|tx| crate::cloud::credentials::lookup(tx, id.1)).unwrap();
+    assert_eq!(secret().unwrap().caller.arn, "arn:aws:iam::000000000000:user/team/Ann");
+    cloud.ask("UpdateAccessKey", &[user, id, ("Status", "Inactive")]).await.unwrap();
+    assert!(secret().is_none(), "an inactive key is good for nothing");
+    assert_eq!(text(&cloud.ask("ListAccessKeys", &[user]).await.unwrap(), "Status"), "Inactive");
+    cloud.ask("UpdateAccessKey", &[user, id, ("Status", "Active")]).await.unwrap();
+    assert!(secret().is_some());
+    cloud.ask("CreateAccessKey", &[user]).await.unwrap();
+    assert_eq!(cloud.ask("CreateAccessKey", &[user]).await.unwrap_err().code, "LimitExceeded");
+
+    assert_eq!(cloud.ask("DeleteUser", &[user]).await.unwrap_err().code, "DeleteConflict");
+    cloud.ask("DeleteUserPolicy", &[user, name]).await.unwrap();
+    assert_eq!(cloud.ask("DeleteUser", &[user]).await.unwrap_err().code, "DeleteConflict");
+    cloud.ask("DeleteAccessKey", &[user, id]).await.unwrap();
+    let other = cloud.ask("ListAccessKeys", &[user]).await.unwrap();
+    cloud.ask("DeleteAccessKey", &[user, ("AccessKeyId", text(&other, "AccessKeyId"))]).await.unwrap();
+    cloud.ask("DeleteUser", &[user]).await.unwrap();
+    assert_eq!(cloud.ask("GetUser", &[user]).await.unwrap_err().code, "NoSuchEntity");
+}
+
+#[tokio::test]
+async fn a_managed_policy_is_attached_by_arn_and_one_that_nobody_knows_is_not() {
+    let cloud = Cloud::with_role().await;
+    let role = ("RoleName", "Convert");
+    let made = cloud.ask("CreatePolicy", &[("PolicyName", "Read"), ("PolicyDocument", INLINE)]).await.unwrap();
+    let arn = ("PolicyArn", text(&made, "Arn"));
+    assert_eq!(arn.1, "arn:aws:iam::000000000000:policy/Read");
+    cloud.ask("AttachRolePolicy", &[role, arn]).await.unwrap();
+    assert_eq!(text(&cloud.ask("GetPolicy", &[arn]).await.unwrap(), "AttachmentCount"), "1");
+    assert_eq!(cloud.ask("DeletePolicy", &[arn]).await.unwrap_err().code, "DeleteConflict");
+    let version = cloud.ask("GetPolicyVersion", &[arn, ("VersionId", "v1")]).await.unwrap();
+    let document = percent_encoding::percent_decode_str(text(&version, "Document")).decode_utf8().unwrap();
+    assert_eq!(document, INLINE);
+    let local = cloud.ask("ListPolicies", &[("Scope", "Local")]).await.unwrap();
+    assert_eq!(local.matches("<PolicyName>").count(), 1);
+    cloud.ask("DetachRolePolicy", &[role, arn]).await.unwrap();
+    cloud.ask("DeletePolicy", &[arn]).await.unwrap();
+    for unknown in [arn.1, "arn:aws:iam::aws:policy/AmazonChimeFullAccess"] {
+        let refused = cloud.ask("AttachRolePolicy", &[role, ("PolicyArn", unknown)]).await.unwrap_err();
+        assert_eq!((refused.status.as_u16(), refused.code.as_str()), (404, "NoSuchEntity"));
+        assert!(refused.message.contains("does not exist or is not attachable"));
+    }
+}
+
+#[tokio::test]
+async fn a_simulation_tells_what_the_policies_say() {
+    let cloud = Cloud::with_role().await;
+    let role = ("RoleName", "Convert");
+    cloud.ask("PutRolePolicy", &[role, ("PolicyName", "read"), ("PolicyDocument", INLINE)]).await.unwrap();
+    let told = cloud
+        .ask(
+            "SimulatePrincipalPolicy",
+            &[
+                ("PolicySourceArn", "arn:aws:iam::000000000000:role/lake/Convert"),
+                ("ActionNames.member.1", "s3:GetObject"),
+                ("ActionNames.member.2", "s3:PutObject"),
+                ("ResourceArns.member.1", "arn:aws:s3:::b/k"),
+            ],
+        )
+        .await
+        .unwrap();
+    let decisions: Vec<_> = told.split("<EvalDecision>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert_eq!(decisions, ["allowed", "implicitDeny"]);
 }

@@ -6,6 +6,7 @@
 //! group outlives it. Versions, aliases, layers, images, VPCs, URLs, event source mappings and destinations are
 //! refused. <https://docs.aws.amazon.com/lambda/latest/api/>
 
+mod access;
 mod environment;
 mod event_config;
 mod functions;
@@ -182,8 +183,8 @@ impl Service for Lambda {
         Protocol::RestJson
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        self.access(call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
@@ -201,11 +202,7 @@ impl AsyncInvoker for Lambda {
     }
 
     fn may_invoke(&self, tx: &WriteTransaction, function_arn: &str, source: &Source) -> Result<bool, ApiError> {
-        let of = Reference::of_arn(function_arn)?;
-        if of.get(tx)?.is_none() {
-            return Ok(false);
-        }
-        Ok(POLICIES.get(tx, &of.arn)?.is_some_and(|policy| policy.lets_invoke(source)))
+        self.would_accept(tx, function_arn, &Sender::Service(source.clone()))
     }
 }
 
@@ -227,13 +224,12 @@ impl Destination for Lambda {
     }
 
     fn would_accept(&self, tx: &WriteTransaction, target: &str, sender: &Sender) -> Result<bool, ApiError> {
-        match sender {
-            Sender::Service(source) => self.may_invoke(tx, target, source),
-            Sender::Role { .. } => {
-                let of = Reference::of_arn(target)?;
-                Ok(of.get(tx)?.is_some() && may_deliver(tx, sender, &Need::new("lambda:InvokeFunction", target))?)
-            }
+        let of = Reference::of_arn(target)?;
+        if of.get(tx)?.is_none() {
+            return Ok(false);
         }
+        let policy = POLICIES.get(tx, &of.arn)?.map(|policy| policy.text(&of.arn));
+        may_deliver(tx, sender, &Need::new("lambda:InvokeFunction", &of.arn).under(policy))
     }
 }
 

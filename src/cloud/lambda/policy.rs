@@ -12,7 +12,12 @@ use super::{
     rest::{answer, check_revision, conflict, constraint, empty, invalid, not_found, query},
     settings::not_here,
 };
-use crate::cloud::{delivery::Source, error::ApiError, service::Call, store::Table};
+use crate::cloud::{
+    error::ApiError,
+    iam::policy::{Policy as Document, PolicyKind},
+    service::Call,
+    store::Table,
+};
 
 /// Policies by the function's ARN.
 pub(super) const POLICIES: Table<Policy> = Table::new("lambda.policies");
@@ -65,10 +70,15 @@ impl Statement {
         {
             return Err(invalid(format!("Value '{}' at 'action' is not an action of Lambda", self.action)));
         }
-        if self.principal.is_empty() || self.principal.contains(char::is_whitespace) {
-            return Err(invalid("The provided principal was invalid. Please check the principal and try again."));
+        let invalid_principal =
+            || invalid("The provided principal was invalid. Please check the principal and try again.");
+        if self.principal.is_empty() {
+            return Err(invalid_principal());
         }
-        Ok(())
+        // What IAM cannot read would make the whole policy worthless.
+        let policy = Policy { statements: vec![self.clone()], revision: String::new() };
+        let function = super::model::function_arn("region", "name");
+        Document::parse(&policy.text(&function), PolicyKind::Resource).map(drop).map_err(|_| invalid_principal())
     }
 
     /// The statement as IAM writes it.
@@ -100,20 +110,12 @@ impl Statement {
         }
         document
     }
-
-    fn lets_invoke(&self, source: &Source) -> bool {
-        let action = matches!(self.action.as_str(), "*" | "lambda:*" | "lambda:InvokeFunction");
-        let principal = self.principal == "*" || self.principal == source.principal;
-        let account = self.source_account.as_ref().is_none_or(|account| *account == source.account);
-        let arn = self.source_arn.as_ref().is_none_or(|pattern| arn_like(pattern, &source.arn));
-        action && principal && account && arn
-    }
 }
 
 impl Policy {
-    /// Whether `source` may invoke the function.
-    pub(super) fn lets_invoke(&self, source: &Source) -> bool {
-        self.statements.iter().any(|statement| statement.lets_invoke(source))
+    /// The policy as IAM evaluates it.
+    pub(super) fn text(&self, function: &str) -> String {
+        self.document(function).to_string()
     }
 
     fn document(&self, function: &str) -> Value {
@@ -124,45 +126,6 @@ impl Policy {
     fn touch(&mut self) {
         self.revision = uuid::Uuid::new_v4().to_string();
     }
-}
-
-/// IAM's `ArnLike`: each of the six parts on its own, with `*` and `?` as wildcards inside of a part.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>
-fn arn_like(pattern: &str, arn: &str) -> bool {
-    let (mut patterns, mut parts) = (pattern.splitn(6, ':'), arn.splitn(6, ':'));
-    loop {
-        match (patterns.next(), parts.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(part)) if wildcard(pattern.as_bytes(), part.as_bytes()) => {}
-            _ => return false,
-        }
-    }
-}
-
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut in_text) = (0, 0);
-    let mut last_star: Option<(usize, usize)> = None;
-    while in_text < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                last_star = Some((at, in_text));
-                at += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == text[in_text] => {
-                at += 1;
-                in_text += 1;
-            }
-            _ => match last_star {
-                Some((star, taken)) => {
-                    last_star = Some((star, taken + 1));
-                    at = star + 1;
-                    in_text = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 impl Lambda {
@@ -251,6 +214,11 @@ impl Lambda {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::{
+        authorise::{Need, may_deliver},
+        delivery::Sender,
+        store::Store,
+    };
 
     fn statement() -> Statement {
         Statement {
@@ -262,34 +230,39 @@ mod tests {
         }
     }
 
-    fn source() -> Source {
-        Source { principal: "s3.amazonaws.com".into(), arn: "arn:aws:s3:::raw".into(), account: "000000000000".into() }
-    }
-
     #[test]
     fn a_permission_counts_only_when_action_principal_arn_and_account_fit() {
-        assert!(statement().lets_invoke(&source()));
-        assert!(Statement { action: "lambda:*".into(), ..statement() }.lets_invoke(&source()));
-        assert!(Statement { source_arn: None, source_account: None, ..statement() }.lets_invoke(&source()));
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let lets_invoke = |statement: Statement| {
+            let function = "arn:aws:lambda:r:000000000000:function:f";
+            let policy = Policy { statements: vec![statement], revision: String::new() };
+            let need = Need::new("lambda:InvokeFunction", function).under(Some(policy.text(function)));
+            let sender = Sender::service("s3.amazonaws.com", "arn:aws:s3:::raw");
+            store.write(|tx| may_deliver(tx, &sender, &need)).unwrap()
+        };
+        assert!(lets_invoke(statement()));
+        assert!(lets_invoke(Statement { action: "lambda:*".into(), ..statement() }));
+        assert!(lets_invoke(Statement { source_arn: None, source_account: None, ..statement() }));
         for misfit in [
             Statement { action: "lambda:GetFunction".into(), ..statement() },
             Statement { principal: "events.amazonaws.com".into(), ..statement() },
             Statement { source_arn: Some("arn:aws:s3:::other".into()), ..statement() },
             Statement { source_account: Some("111111111111".into()), ..statement() },
         ] {
-            assert!(!misfit.lets_invoke(&source()), "{misfit:?}");
+            assert!(!lets_invoke(misfit.clone()), "{misfit:?}");
         }
-        assert!(!Policy::default().lets_invoke(&source()));
     }
 
     #[test]
-    fn wildcards_of_an_arn_stay_inside_of_their_part() {
-        assert!(arn_like("arn:aws:s3:::raw-*", "arn:aws:s3:::raw-1"));
-        assert!(arn_like("arn:*:events:*:*:rule/a?c*e", "arn:aws:events:eu-west-1:0:rule/abcdde"));
-        assert!(!arn_like("arn:aws:s3:::raw-?", "arn:aws:s3:::raw-10"));
-        assert!(!arn_like("arn:aws:*", "arn:aws:s3:::raw"), "a part more");
-        assert!(!arn_like("arn:aws:s3:*:x", "arn:aws:s3:::x"));
-        assert!(arn_like("*:*:*:*:*:*", "arn:aws:s3:::a:b"));
+    fn a_principal_that_nobody_can_be_is_refused() {
+        for principal in ["", "two words", "lambda", "someone.example.com"] {
+            let refused = Statement { principal: principal.into(), ..statement() }.check().unwrap_err();
+            assert_eq!(refused.code, "InvalidParameterValueException", "{principal}");
+        }
+        for principal in ["*", "000000000000", "s3.amazonaws.com", "arn:aws:iam::000000000000:role/r"] {
+            Statement { principal: principal.into(), ..statement() }.check().unwrap();
+        }
     }
 
     #[test]

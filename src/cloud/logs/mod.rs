@@ -3,6 +3,7 @@
 //! Left out, and refused: JSON, regular expression and column filter patterns, KMS keys, log classes other than
 //! STANDARD, deletion protection, linked accounts. <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/>
 
+mod access;
 mod events;
 mod filter;
 mod groups;
@@ -63,8 +64,8 @@ impl Service for Logs {
         Protocol::Json11
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        access::needs(call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {

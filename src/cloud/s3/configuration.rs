@@ -269,20 +269,16 @@ impl Cloud {
         Ok(S3Response::with_status(DeleteBucketOwnershipControlsOutput {}, StatusCode::NO_CONTENT))
     }
 
-    /// Keeps the policy. It is evaluated where identity policies are: see `cloud::authorise`.
+    /// Keeps the policy. It is evaluated with the caller's own: see `cloud::authorise`.
     pub(super) async fn put_policy(
         &self,
         request: S3Request<PutBucketPolicyInput>,
     ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
         let PutBucketPolicyInput { bucket, policy, .. } = request.input;
-        let document: Result<serde_json::Value, _> = serde_json::from_str(&policy);
-        let has_statements = document.is_ok_and(|document| document.get("Statement").is_some());
-        if !has_statements || policy.len() > MAX_POLICY_BYTES {
-            return Err(s3_error!(
-                MalformedPolicy,
-                "Policies must be valid JSON of at most {MAX_POLICY_BYTES} bytes with a Statement"
-            ));
+        if policy.len() > MAX_POLICY_BYTES {
+            return Err(s3_error!(MalformedPolicy, "Policies must be of at most {MAX_POLICY_BYTES} bytes"));
         }
+        super::access::check_bucket_policy(&policy, &bucket)?;
         self.change(bucket, |bucket| {
             bucket.policy = Some(policy);
             Ok(())

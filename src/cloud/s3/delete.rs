@@ -10,6 +10,7 @@ use s3s::{
 
 use super::{
     Cloud,
+    access::Asking,
     blob::Released,
     condition,
     meta::{self, Bucket, Version, Versioning},
@@ -73,6 +74,8 @@ impl Cloud {
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let origin = super::origin(&request);
+        let asking = request.extensions.get::<Asking>().cloned();
+        let asking = asking.ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))?;
         let DeleteObjectsInput { bucket, delete, .. } = request.input;
         if delete.objects.is_empty() || delete.objects.len() > MAX_KEYS {
             return Err(s3_error!(MalformedXML, "A request deletes between 1 and {MAX_KEYS} keys"));
@@ -85,7 +88,7 @@ impl Cloud {
         };
         let targets: Vec<_> = delete.objects.into_iter().map(target).collect();
         let named: Vec<_> = targets.iter().map(|target| (target.key.clone(), target.version.clone())).collect();
-        let results = self.delete_all(bucket, targets, origin).await?;
+        let results = self.delete_permitted(bucket, targets, origin, &asking).await?;
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for ((key, version_id), result) in named.into_iter().zip(results) {
             match result {
@@ -109,6 +112,38 @@ impl Cloud {
             errors: (!errors.is_empty()).then_some(errors),
             request_charged: None,
         }))
+    }
+
+    /// Deletes those targets that the caller may delete; tells of the others that it may not.
+    async fn delete_permitted(
+        &self,
+        bucket: String,
+        targets: Vec<Target>,
+        origin: Origin,
+        asking: &Asking,
+    ) -> S3Result<Vec<S3Result<Deleted>>> {
+        let mut refusals = Vec::with_capacity(targets.len());
+        let mut permitted = Vec::with_capacity(targets.len());
+        for target in targets {
+            let etag = target.if_match.as_ref().map(|condition| match condition {
+                ETagCondition::ETag(etag) => etag.value().to_owned(),
+                ETagCondition::Any => "*".to_owned(),
+            });
+            let version = target.version.as_deref();
+            match asking.may_delete(&self.store, &bucket, &target.key, version, etag.as_deref()) {
+                Ok(()) => {
+                    refusals.push(None);
+                    permitted.push(target);
+                }
+                Err(refusal) => refusals.push(Some(refusal)),
+            }
+        }
+        let mut results = self.delete_all(bucket, permitted, origin).await?.into_iter();
+        let merged = refusals.into_iter().map(|refusal| match refusal {
+            Some(refusal) => Err(refusal),
+            None => results.next().unwrap_or_else(|| Ok(Deleted::default())),
+        });
+        Ok(merged.collect())
     }
 
     /// Deletes each target in one transaction. A refusal of one does not touch the others.

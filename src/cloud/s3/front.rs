@@ -3,26 +3,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use s3s::{
     Body, S3Error, S3Result,
-    access::{S3Access, S3AccessContext},
     auth::{S3Auth, SecretKey},
     host::{S3Host, VirtualHost},
-    path::S3Path,
     s3_error,
     service::{S3Service, S3ServiceBuilder},
 };
 use serde::Deserialize;
 
-use super::{Cloud, CreateTags, S3Objects};
+use super::{Cloud, CreateLocation, CreateTags, S3Objects, access::Access};
 use crate::cloud::{
-    authorise::{Need, authorise},
     credentials,
     delivery::AsyncInvoker,
     gateway::{RequestId, WRONG_SIGNATURE},
-    service::{ACCOUNT_ID, Caller},
     store::Store,
 };
 
@@ -134,33 +130,6 @@ impl S3Auth for Auth {
     }
 }
 
-/// Authorisation, with the operation and the resource that `s3s` has read.
-struct Access(Arc<Store>);
-
-#[async_trait::async_trait]
-impl S3Access for Access {
-    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-            if cx.headers().get(name).is_some_and(|owner| owner != HeaderValue::from_static(ACCOUNT_ID)) {
-                return Err(s3_error!(AccessDenied, "The bucket belongs to another account than {name} says"));
-            }
-        }
-        let operation = cx.s3_op().name().to_owned();
-        let resource = match cx.s3_path() {
-            S3Path::Root => "*".to_owned(),
-            S3Path::Bucket { bucket } => format!("arn:aws:s3:::{bucket}"),
-            S3Path::Object { bucket, key } => format!("arn:aws:s3:::{bucket}/{key}"),
-        };
-        if cx.credentials().is_none() {
-            return Err(s3_error!(AccessDenied, "Access Denied"));
-        }
-        let caller = cx.extensions_mut().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))?;
-        authorise(&self.0, &caller, &[Need::new(format!("s3:{operation}"), resource)])?;
-        Ok(())
-    }
-}
-
 /// Buckets as names below `localhost`, for clients that insist on virtual hosts.
 struct Loopback;
 
@@ -176,6 +145,8 @@ impl S3Host for Loopback {
 
 #[derive(Deserialize)]
 struct CreateBucketDocument {
+    #[serde(rename = "LocationConstraint")]
+    location: Option<String>,
     #[serde(rename = "Tags")]
     tags: Option<TagList>,
 }
@@ -194,7 +165,8 @@ struct TagDocument {
     value: String,
 }
 
-/// `s3s` 0.14 skips the tags of CreateBucket: they are read here, before it sees the request.
+/// `s3s` 0.14 skips the tags of CreateBucket: they are read here, before it sees the request, and so is what a
+/// condition may ask about.
 async fn with_create_tags(request: Request<Body>) -> S3Result<Request<Body>> {
     let query = request.uri().query().unwrap_or_default();
     let plain = query.split('&').all(|pair| pair.is_empty() || pair.starts_with("x-id=") || pair.starts_with("X-Amz-"));
@@ -211,10 +183,14 @@ async fn with_create_tags(request: Request<Body>) -> S3Result<Request<Body>> {
     let bytes = collected.map_err(|_| s3_error!(MalformedXML, "The body is too large or broke off"))?.to_bytes();
     if let Ok(text) = std::str::from_utf8(&bytes)
         && let Ok(document) = quick_xml::de::from_str::<CreateBucketDocument>(text)
-        && let Some(list) = document.tags
     {
-        let tags = list.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
-        parts.extensions.insert(CreateTags(tags));
+        if let Some(location) = document.location {
+            parts.extensions.insert(CreateLocation(location));
+        }
+        if let Some(list) = document.tags {
+            let tags = list.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            parts.extensions.insert(CreateTags(tags));
+        }
     }
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `front` | S3 as the gateway sees it: `s3s` with credentials, authorisation, host names |
+//! | `access` | what a caller must be allowed |
 //! | `bucket`, `configuration`, `notification`, `lifecycle` | buckets and what is set on them |
 //! | `read`, `write`, `delete`, `tagging`, `multipart`, `uploads`, `listing` | the operations on objects |
 //! | `version`, `condition`, `checksum`, `list`, `notify` | what they decide with |
@@ -11,6 +12,7 @@
 //! A write is one transaction of the store: condition, version, contents and the events it causes commit together.
 //! Operations that are not listed in [`Operations`] answer `NotImplemented`.
 
+pub(in crate::cloud) mod access;
 mod blob;
 mod bucket;
 mod checksum;
@@ -61,6 +63,10 @@ struct Cloud {
 /// Tags that came with CreateBucket.
 #[derive(Debug, Clone)]
 struct CreateTags(meta::Tags);
+
+/// The location constraint that came with CreateBucket.
+#[derive(Debug, Clone)]
+struct CreateLocation(String);
 
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 
+mod access;
+
 use super::{
     authorise::Need,
     credentials::{self, AccessKey},
     error::ApiError,
-    iam::{self, Role, evaluate::Principal},
+    iam::{self, Role},
     query::{self, Namespace, Params, Xml},
     service::{ACCOUNT_ID, Call, Caller, Protocol, Service},
     store::Store,
@@ -32,6 +34,8 @@ const MAX_ROLE_SESSION_SECONDS: u32 = 43_200;
 const CHAINED_SESSION_SECONDS: u32 = 3600;
 /// Longest session that `GetSessionToken` may be asked for, in seconds.
 const MAX_TOKEN_SECONDS: u32 = 129_600;
+/// A user's session when the caller does not say, in seconds.
+const USER_SESSION_SECONDS: u32 = 43_200;
 /// Longest session that it gives the root, in seconds.
 const ROOT_SESSION_SECONDS: u32 = 3600;
 /// Longest name of a role session, in letters.
@@ -70,38 +74,29 @@ impl Sts {
         }))
     }
 
-    /// The role, if its trust policy lets the caller have it. A role that is not there is refused alike.
+    /// The role that is asked for. One that is not there is refused as one that may not be assumed.
     fn assumable(&self, call: &Call, params: &Params) -> Result<Role, ApiError> {
+        if call.caller.arn == format!("arn:aws:iam::{ACCOUNT_ID}:root") {
+            return Err(denied("Roles may not be assumed by root accounts."));
+        }
         let arn = params.require("RoleArn")?;
-        let mut facts = vec![("aws:PrincipalArn", call.caller.arn.as_str()), ("aws:PrincipalAccount", ACCOUNT_ID)];
-        facts.extend(params.get("ExternalId").map(|id| ("sts:ExternalId", id)));
-        facts.extend(params.get("RoleSessionName").map(|name| ("sts:RoleSessionName", name)));
         let role = self.store.read(|tx| iam::find_by_arn(tx, arn))?;
-        let trusted = match &role {
-            Some(role) => role.trust_policy()?.trusts(Principal::Aws(&call.caller.arn), "sts:AssumeRole", &facts),
-            None => false,
-        };
-        role.filter(|_| trusted).ok_or_else(|| {
+        role.ok_or_else(|| {
             let caller = &call.caller.arn;
-            ApiError::with_status(
-                StatusCode::FORBIDDEN,
-                "AccessDenied",
-                format!("User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"),
-            )
+            denied(format!("User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"))
         })
     }
 
     async fn session_token(&self, call: &Call, params: &Params) -> Result<Xml, ApiError> {
         if is_session(&call.caller) {
-            return Err(ApiError::with_status(
-                StatusCode::FORBIDDEN,
-                "AccessDenied",
-                "Cannot call GetSessionToken with session credentials",
-            ));
+            return Err(denied("Cannot call GetSessionToken with session credentials"));
         }
         let seconds = params.number("DurationSeconds", MIN_SESSION_SECONDS..=MAX_TOKEN_SECONDS)?;
-        // The root's sessions last an hour at most; longer wishes are cut, as AWS does.
-        let seconds = seconds.unwrap_or(ROOT_SESSION_SECONDS).min(ROOT_SESSION_SECONDS);
+        let seconds = match call.caller.arn.ends_with(":root") {
+            // The root's sessions last an hour at most; longer wishes are cut, as AWS does.
+            true => seconds.unwrap_or(ROOT_SESSION_SECONDS).min(ROOT_SESSION_SECONDS),
+            false => seconds.unwrap_or(USER_SESSION_SECONDS),
+        };
         let key = self.issue(call.caller.clone(), seconds).await?;
         Ok(Xml::of(|xml| write_credentials(xml, &key)))
     }
@@ -117,8 +112,8 @@ impl Service for Sts {
         Protocol::Query
     }
 
-    fn needs(&self, _call: &Call) -> Result<Vec<Need>, ApiError> {
-        Ok(Vec::new())
+    fn needs(&self, call: &Call) -> Result<Vec<Need>, ApiError> {
+        access::needs(&self.store, call)
     }
 
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
@@ -140,6 +135,10 @@ pub fn session_of(role: &Role, session: &str) -> Caller {
         arn: format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{}/{session}", role.name),
         user_id: format!("{}:{session}", role.id),
     }
+}
+
+fn denied(message: impl Into<String>) -> ApiError {
+    ApiError::with_status(StatusCode::FORBIDDEN, "AccessDenied", message)
 }
 
 fn is_session(caller: &Caller) -> bool {
@@ -219,8 +218,11 @@ mod tests {
         (folder, Sts::new(store))
     }
 
+    /// A call of a user's, which the gateway has let through.
     async fn ask(sts: &Sts, action: &str, params: &[(&str, &str)]) -> Result<String, ApiError> {
-        let answer = sts.call(call(action, params)).await?;
+        let mut call = call(action, params);
+        call.caller = Caller { arn: "arn:aws:iam::000000000000:user/ann".into(), user_id: "AIDAANN".into() };
+        let answer = sts.call(call).await?;
         Ok(String::from_utf8(answer.into_body().to_vec()).unwrap())
     }
 
@@ -231,7 +233,7 @@ mod tests {
         let (_folder, sts) = cloud().await;
         let answer = ask(&sts, "GetCallerIdentity", &[]).await.unwrap();
         assert!(answer.contains(
-            "<GetCallerIdentityResult><Arn>arn:aws:iam::000000000000:root</Arn><UserId>000000000000</UserId>\
+            "<GetCallerIdentityResult><Arn>arn:aws:iam::000000000000:user/ann</Arn><UserId>AIDAANN</UserId>\
              <Account>000000000000</Account></GetCallerIdentityResult>"
         ));
     }
@@ -246,6 +248,13 @@ mod tests {
         let key = key.split('<').next().unwrap();
         let secret = sts.store.read(|tx| credentials::lookup(tx, key)).unwrap().unwrap();
         assert_eq!(secret.caller.arn, arn, "who signs with the key is the session");
+    }
+
+    #[tokio::test]
+    async fn the_root_assumes_no_role() {
+        let (_folder, sts) = cloud().await;
+        let refused = sts.call(call("AssumeRole", &[ROLE, ("RoleSessionName", "me")])).await.unwrap_err();
+        assert_eq!(refused.message, "Roles may not be assumed by root accounts.");
     }
 
     #[tokio::test]

@@ -105,7 +105,7 @@ async fn configurations_read_back_as_they_were_put() {
     let put = client.put_bucket_encryption().bucket("lake-raw").server_side_encryption_configuration(encryption);
     put.send().await.unwrap();
 
-    let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::lake-raw","arn:aws:s3:::lake-raw/*"],"Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}"#;
     client.put_bucket_policy().bucket("lake-raw").policy(policy).send().await.unwrap();
     let got = client.get_bucket_policy().bucket("lake-raw").send().await.unwrap();
     assert_eq!(got.policy(), Some(policy));

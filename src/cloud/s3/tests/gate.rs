@@ -34,7 +34,7 @@ async fn a_wrong_secret_and_an_unknown_key_are_refused() {
 async fn temporary_credentials_work_with_their_token_alone() {
     use crate::cloud::{credentials, service::Caller};
     let cloud = Cloud::start().await;
-    let caller = Caller { arn: "arn:aws:sts::000000000000:assumed-role/r/s".into(), user_id: "AROA:s".into() };
+    let caller = Caller { arn: "arn:aws:iam::000000000000:root".into(), user_id: "000000000000".into() };
     let key = cloud.server.store().write(|tx| credentials::issue(tx, caller, std::time::Duration::from_secs(900)));
     let key = key.unwrap();
     let with = |token: Option<String>| {
@@ -95,9 +95,9 @@ async fn a_taken_port_and_a_taken_folder_are_told() {
     let cloud = Cloud::start().await;
     let other = tempfile::tempdir().unwrap();
     let port = cloud.server.port();
-    let taken = Server::start(Options { folder: other.path().to_owned(), port: Some(port) }).await;
+    let taken = Server::start(Options { folder: other.path().to_owned(), port: Some(port), iam: true }).await;
     assert!(matches!(taken, Err(ServerError::PortTaken { port: told }) if told == port));
-    let taken = Server::start(Options { folder: cloud.folder.path().to_owned(), port: None }).await;
+    let taken = Server::start(Options { folder: cloud.folder.path().to_owned(), port: None, iam: true }).await;
     assert!(matches!(taken, Err(ServerError::FolderInUse { .. })));
 }
 

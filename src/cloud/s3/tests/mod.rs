@@ -112,7 +112,7 @@ impl Cloud {
 }
 
 async fn start(folder: &std::path::Path, invoker: Arc<Recorder>) -> Server {
-    let options = Options { folder: folder.to_owned(), port: None };
+    let options = Options { folder: folder.to_owned(), port: None, iam: true };
     let services = async |_, _, _| Ok(Services { services: Vec::new(), invoker, background: Vec::new() });
     Server::start_with(options, services).await.unwrap()
 }
