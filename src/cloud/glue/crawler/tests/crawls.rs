@@ -224,3 +224,41 @@ async fn a_crawl_that_the_cloud_left_under_way_has_failed_at_its_next_start() {
     assert_eq!(crawler["Crawler"]["LastCrawl"]["ErrorMessage"], "Internal Service Exception");
     assert_eq!(world.told(), ["Failed c"]);
 }
+
+#[tokio::test]
+async fn a_crawl_fails_without_any_of_the_rights_that_it_uses() {
+    let cases = [
+        ("s3:ListBucket", "Error Code: AccessDenied) listing objects in s3://b"),
+        ("s3:GetObject", "Error Code: AccessDenied) retrieving file at s3://b/orders/k=1/a.csv"),
+        ("glue:GetDatabase", "is not authorized to perform: glue:GetDatabase on resource"),
+        ("glue:GetTable", "is not authorized to perform: glue:GetTable on resource"),
+        ("glue:CreateTable", "is not authorized to perform: glue:CreateTable on resource"),
+        ("glue:BatchCreatePartition", "is not authorized to perform: glue:BatchCreatePartition on resource"),
+    ];
+    let world = World::with_crawler(json!({})).await;
+    world.objects.put("orders/k=1/a.csv", ORDERS);
+    for (action, reason) in cases {
+        let less = ALL.replace(&format!("\"{action}\""), "\"sts:GetCallerIdentity\"");
+        world.role("PutRolePolicy", &[("PolicyName", "all"), ("PolicyDocument", &less)]).await;
+        let last = world.crawl().await["LastCrawl"].clone();
+        assert_eq!(last["Status"], "FAILED", "without {action}");
+        let message = last["ErrorMessage"].as_str().unwrap();
+        assert!(message.contains(reason) && message.contains("assumed-role/crawl/AWS-Crawler"), "{message}");
+        assert_eq!(world.tables().await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_role_without_rights_on_its_log_crawls_and_leaves_none() {
+    let world = World::with_crawler(json!({})).await;
+    world.objects.put("orders/a.csv", ORDERS);
+    let silent = ALL.replace("logs:PutLogEvents", "logs:GetLogEvents");
+    world.role("PutRolePolicy", &[("PolicyName", "all"), ("PolicyDocument", &silent)]).await;
+    world.crawled().await;
+    world.sink.flush().await;
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-target", HeaderValue::from_static("Logs_20140328.GetLogEvents"));
+    let input = json!({ "logGroupName": "/aws-glue/crawlers", "logStreamName": "c" });
+    let missing = Logs::new(Arc::clone(&world.store)).call(call(headers, input.to_string())).await.unwrap_err();
+    assert_eq!(missing.code, "ResourceNotFoundException");
+}
