@@ -25,7 +25,7 @@ fn a_run_that_committed_is_told_of_once_with_its_counts() {
     assert_eq!((&detail["state"], detail.get("error")), (&json!("Succeeded"), None));
     let message = detail["message"].as_str().unwrap();
     assert!(message.starts_with("in/a.csv is in the table flights: 1 of 2 rows in "), "{message}");
-    assert!(message.ends_with(", 1 rejected"), "{message}");
+    assert!(message.ends_with(&format!(", 1 rejected; run {}", run.id)), "{message}");
     world.tell(KEY);
     world.convert("r2", KEY).unwrap();
     assert_eq!(world.lock().told.len(), 1);
@@ -42,7 +42,9 @@ fn a_parked_object_is_told_of_once_with_code_and_message() {
     assert_eq!((told.len(), told[0].state), (1, JobState::Failed));
     let detail = told[0].detail("l", "s");
     assert_eq!(detail["error"], json!({"code": "not_csv", "message": "not a CSV file"}));
-    assert!(detail["message"].as_str().unwrap().ends_with("is set aside (not_csv): not a CSV file"));
+    let message = detail["message"].as_str().unwrap();
+    let run = detail["run"].as_str().unwrap();
+    assert!(message.ends_with(&format!("is set aside by run {run} (not_csv): not a CSV file")), "{message}");
     assert!(world.parked(KEY).unwrap().told);
 }
 
