@@ -12,6 +12,8 @@ use aws_sdk_sqs::{
     },
 };
 
+use serde_json::json;
+
 use crate::cloud::{
     delivery::{self, Destination, Sender},
     server::{Options, Server},
@@ -239,6 +241,8 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
     let store = crate::cloud::store::Store::open(folder.path()).unwrap();
     let (meter, mut data) = crate::cloud::meter::Meter::channel();
     let sqs = super::Sqs::start(std::sync::Arc::clone(&store), "http://localhost", meter).unwrap();
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sqs:SendMessage",
+        "Principal": { "Service": "sns.amazonaws.com" }, "Resource": "arn:aws:sqs:eu-west-1:000000000000:jobs" }] });
     let queue = super::Queue {
         region: "eu-west-1".into(),
         name: "jobs".into(),
@@ -246,7 +250,7 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
         created: 0,
         modified: 0,
         purged: None,
-        attributes: Default::default(),
+        attributes: [("Policy".to_owned(), policy.to_string())].into(),
         tags: Default::default(),
     };
     store.write(|tx| super::model::QUEUES.put(tx, "eu-west-1/jobs", &queue)).unwrap();
