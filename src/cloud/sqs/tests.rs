@@ -241,9 +241,7 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
     let store = crate::cloud::store::Store::open(folder.path()).unwrap();
     let (meter, mut data) = crate::cloud::meter::Meter::channel();
     let sqs = super::Sqs::start(std::sync::Arc::clone(&store), "http://localhost", meter).unwrap();
-    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sqs:SendMessage",
-        "Principal": { "Service": "sns.amazonaws.com" }, "Resource": "arn:aws:sqs:eu-west-1:000000000000:jobs" }] });
-    let queue = super::Queue {
+    let mut queue = super::Queue {
         region: "eu-west-1".into(),
         name: "jobs".into(),
         id: "id".into(),
@@ -262,7 +260,11 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
             if fail { Err(super::error::no_queue()) } else { Ok(()) }
         })
     };
-    send(true).unwrap_err();
+    assert_eq!(send(false).unwrap_err().code, "AccessDenied", "a queue without a policy lets no service in");
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*","Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:sns:eu-west-1:000000000000:t"}}}]}"#;
+    queue.attributes.insert("Policy".into(), policy.into());
+    store.write(|tx| super::model::QUEUES.put(tx, "eu-west-1/jobs", &queue)).unwrap();
+    assert_eq!(send(true).unwrap_err().code, "QueueDoesNotExist");
     assert!(sqs.wait_for("eu-west-1/jobs", 1, None, Some(0)).await.unwrap().is_empty());
     send(false).unwrap();
     let received = sqs.wait_for("eu-west-1/jobs", 1, None, Some(0)).await.unwrap();
