@@ -239,22 +239,3 @@ async fn without_enforcement_signatures_are_all_that_counts() {
     let forged = Credentials::new(user.access_key_id(), "wrong", None, None, "forged");
     assert_eq!(refusal(put(forged).await).0, "SignatureDoesNotMatch");
 }
-
-#[tokio::test]
-async fn a_function_whose_role_may_not_write_logs_leaves_none() {
-    let cloud = Cloud::start().await;
-    cloud.function().await;
-    let lambda = client!(cloud, aws_sdk_lambda, cloud.root());
-    let logs = client!(cloud, aws_sdk_cloudwatchlogs, cloud.root());
-    // Its bootstrap ends at once: that is told in its log, when there is one.
-    let invoked = lambda.invoke().function_name("f").log_type("Tail".into()).send().await.unwrap();
-    assert!(invoked.function_error().is_some() && invoked.log_result().is_some());
-    assert!(logs.describe_log_groups().send().await.unwrap().log_groups().is_empty());
-
-    let iam = client!(cloud, aws_sdk_iam, cloud.root());
-    let basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
-    iam.attach_role_policy().role_name("convert").policy_arn(basic).send().await.unwrap();
-    lambda.invoke().function_name("f").send().await.unwrap();
-    let streams = logs.describe_log_streams().log_group_name("/aws/lambda/f").send().await.unwrap();
-    assert_eq!(streams.log_streams().len(), 1);
-}
