@@ -12,8 +12,6 @@ use aws_sdk_sqs::{
     },
 };
 
-use serde_json::json;
-
 use crate::cloud::{
     delivery::{self, Destination, Sender},
     server::{Options, Server},
@@ -248,7 +246,7 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
         created: 0,
         modified: 0,
         purged: None,
-        attributes: [("Policy".to_owned(), policy.to_string())].into(),
+        attributes: Default::default(),
         tags: Default::default(),
     };
     store.write(|tx| super::model::QUEUES.put(tx, "eu-west-1/jobs", &queue)).unwrap();
