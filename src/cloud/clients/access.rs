@@ -239,3 +239,31 @@ async fn without_enforcement_signatures_are_all_that_counts() {
     let forged = Credentials::new(user.access_key_id(), "wrong", None, None, "forged");
     assert_eq!(refusal(put(forged).await).0, "SignatureDoesNotMatch");
 }
+
+#[tokio::test]
+async fn a_function_whose_role_may_not_write_logs_leaves_none() {
+    let cloud = Cloud::start().await;
+    cloud.function().await;
+    let lambda = client!(cloud, aws_sdk_lambda, cloud.root());
+    let logs = client!(cloud, aws_sdk_cloudwatchlogs, cloud.root());
+    // Its bootstrap ends at once: that is told in its log, when there is one.
+    let invoked = lambda.invoke().function_name("f").log_type("Tail".into()).send().await.unwrap();
+    assert!(invoked.function_error().is_some() && invoked.log_result().is_some());
+    assert!(logs.describe_log_groups().send().await.unwrap().log_groups().is_empty());
+
+    let iam = client!(cloud, aws_sdk_iam, cloud.root());
+    let basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
+    iam.attach_role_policy().role_name("convert").policy_arn(basic).send().await.unwrap();
+    lambda.invoke().function_name("f").send().await.unwrap();
+    // Lines are written in batches, a moment later.
+    let written = async {
+        loop {
+            let streams = logs.describe_log_streams().log_group_name("/aws/lambda/f").send().await;
+            match streams {
+                Ok(streams) if !streams.log_streams().is_empty() => return streams.log_streams().len(),
+                _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(20), written).await.expect("no log is written"), 1);
+}
