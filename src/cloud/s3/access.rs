@@ -413,7 +413,9 @@ mod tests {
 
     #[test]
     fn each_operation_needs_the_actions_that_the_reference_names() {
-        let cases: &[(&str, &str, &str, &[(&'static str, &str)], &[&str])] = &[
+        type Header = (&'static str, &'static str);
+        type Case = (&'static str, &'static str, &'static str, &'static [Header], &'static [&'static str]);
+        let cases: &[Case] = &[
             ("ListBuckets", "/", "", &[], &["s3:ListAllMyBuckets arn:aws:s3:::*"]),
             ("HeadBucket", "/bkt", "", &[], &["s3:ListBucket arn:aws:s3:::bkt"]),
             ("ListObjectsV2", "/bkt", "prefix=x", &[], &["s3:ListBucket arn:aws:s3:::bkt"]),
