@@ -7,6 +7,7 @@ mod control;
 mod models;
 mod peers;
 mod pipeline;
+mod policies;
 mod python;
 mod record;
 mod tidy;
