@@ -4,6 +4,7 @@
 mod chain;
 mod config;
 mod control;
+mod faults;
 mod models;
 mod peers;
 mod pipeline;
