@@ -8,7 +8,7 @@ use aws_sdk_sqs::{
     error::ProvideErrorMetadata,
     types::{
         ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageAttributeValue,
-        MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+        MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
     },
 };
 
@@ -87,7 +87,10 @@ async fn a_queue_is_made_once_and_made_again_only_with_the_same_attributes() {
     let fifo = cloud.sqs.create_queue().queue_name("jobs.fifo").send().await;
     assert!(fifo.unwrap_err().into_service_error().is_unsupported_operation());
     assert_eq!(cloud.sqs.get_queue_url().queue_name("jobs").send().await.unwrap().queue_url, Some(url.clone()));
-    assert_eq!(cloud.sqs.list_queues().queue_name_prefix("j").send().await.unwrap().queue_urls(), [url.clone()]);
+    assert_eq!(
+        cloud.sqs.list_queues().queue_name_prefix("j").send().await.unwrap().queue_urls(),
+        std::slice::from_ref(&url)
+    );
 
     cloud.sqs.tag_queue().queue_url(&url).tags("a", "1").tags("b", "2").send().await.unwrap();
     cloud.sqs.untag_queue().queue_url(&url).tag_keys("a").send().await.unwrap();
@@ -149,7 +152,7 @@ async fn batches_succeed_and_fail_entry_by_entry() {
     let sent = cloud.sqs.send_message_batch().queue_url(&url);
     let sent = sent.entries(entry("a", "one")).entries(entry("b", "\u{1}")).entries(entry("c", "three"));
     let sent = sent.send().await.unwrap();
-    let ids: Vec<_> = sent.successful().iter().map(|entry| entry.id()).collect();
+    let ids: Vec<_> = sent.successful().iter().map(SendMessageBatchResultEntry::id).collect();
     assert_eq!(ids, ["a", "c"]);
     assert_eq!((sent.failed()[0].id(), sent.failed()[0].code()), ("b", "InvalidMessageContents"));
     let received = cloud.receive(&url).await;
@@ -195,7 +198,7 @@ async fn a_message_that_was_received_too_often_goes_to_the_dead_letter_queue() {
     let attributes = [(QueueAttributeName::RedrivePolicy, redrive), (QueueAttributeName::VisibilityTimeout, "0")];
     let url = cloud.queue("jobs", &attributes).await;
     let sources = cloud.sqs.list_dead_letter_source_queues().queue_url(&dead).send().await.unwrap();
-    assert_eq!(sources.queue_urls(), [url.clone()]);
+    assert_eq!(sources.queue_urls(), std::slice::from_ref(&url));
     cloud.send(&url, "poison").await;
     for _ in 0..2 {
         assert_eq!(bodies(&cloud.receive(&url).await), ["poison"]);
