@@ -13,8 +13,8 @@ use crate::record::mails;
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
-    /// An upload goes by crawl and conversion to a mail.
-    Chain,
+    /// An upload to a dataset with a crawler goes by crawl and conversion to a mail.
+    Chain(&'static str),
     /// An upload to a dataset without a crawler is committed.
     Direct,
     /// Intake writes down what it has started, and has nothing to complain of.
@@ -41,6 +41,8 @@ pub enum Check {
     RuleDeadLetter,
     /// The sweep finds objects of which nobody has told, with and without a crawler.
     SweepFinds,
+    /// The sweep drives markers that nobody works on.
+    SweepDrives,
     /// The sweep tells of a parked object that nobody was told of.
     SweepTells,
     /// A rule starts the sweep.
@@ -58,7 +60,7 @@ pub enum Check {
 impl Check {
     pub async fn run(self, stage: &Stage) -> Result<(), String> {
         match self {
-            Check::Chain => chain(stage).await,
+            Check::Chain(dataset) => chain(stage, dataset).await,
             Check::Direct => {
                 let key = stage.put("sizes").await;
                 stage.committed("sizes", &key).await;
@@ -112,6 +114,16 @@ impl Check {
                 stage.committed("sizes", &keys[1]).await;
                 Ok(())
             }
+            Check::SweepDrives => {
+                let keys = stage.put_unheard(&["orders", "sizes"]).await;
+                for (dataset, key) in ["orders", "sizes"].iter().zip(&keys) {
+                    stage.mark(dataset, key).await;
+                }
+                sweep(stage).await?;
+                stage.committed("orders", &keys[0]).await;
+                stage.committed("sizes", &keys[1]).await;
+                Ok(())
+            }
             Check::SweepTells => sweep_tells(stage).await,
             Check::SweepByRule => sweep_by_rule(stage).await,
             Check::Alarm => alarm(stage).await,
@@ -126,9 +138,9 @@ async fn mailed(stage: &Stage, word: &str) {
     stage.until(async || mails(&stage.project).iter().any(|mail| mail.contains(word)).then_some(())).await;
 }
 
-async fn chain(stage: &Stage) -> Result<(), String> {
-    let key = stage.put("orders").await;
-    stage.committed("orders", &key).await;
+async fn chain(stage: &Stage, dataset: &str) -> Result<(), String> {
+    let key = stage.put(dataset).await;
+    stage.committed(dataset, &key).await;
     mailed(stage, &key).await;
     Ok(())
 }
@@ -347,14 +359,20 @@ async fn plain_http(stage: &Stage, part: &str) -> Result<(), String> {
     let buckets = stage.s3.list_buckets().send().await.unwrap();
     let names = buckets.buckets().iter().filter_map(|bucket| bucket.name());
     let name = names.into_iter().find(|name| name.contains(&format!("-{part}-"))).unwrap();
-    stage.s3.list_objects_v2().bucket(name).send().await.map_err(|error| format!("over TLS: {error:?}"))?;
     // As a proxy tells that it has taken a request without TLS.
-    let plain = stage.s3.list_objects_v2().bucket(name).customize().mutate_request(|request| {
-        request.headers_mut().insert("x-forwarded-proto", "http");
-    });
-    match plain.send().await {
-        Ok(_) => Err("it was answered without TLS".to_owned()),
-        Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403) => Ok(()),
-        Err(error) => Err(format!("{error:?}")),
+    let proxied = |request: &mut aws_smithy_runtime_api::client::orchestrator::HttpRequest, over: &'static str| {
+        request.headers_mut().insert("x-forwarded-proto", over);
+    };
+    for (over, answer) in [("https", 200), ("http", 403)] {
+        let list = stage.s3.list_objects_v2().bucket(name).customize().mutate_request(move |it| proxied(it, over));
+        let put = stage.s3.put_object().bucket(name).key("plain").body(Vec::new().into());
+        let put = put.customize().mutate_request(move |it| proxied(it, over));
+        let (list, put) = (list.send().await.map(drop), put.send().await.map(drop));
+        let listed = list.map_or_else(|error| error.raw_response().map_or(0, |it| it.status().as_u16()), |()| 200);
+        let written = put.map_or_else(|error| error.raw_response().map_or(0, |it| it.status().as_u16()), |()| 200);
+        if (listed, written) != (answer, answer) {
+            return Err(format!("over {over}: a list is answered with {listed}, a write with {written}"));
+        }
     }
+    Ok(())
 }

@@ -19,15 +19,16 @@ enum Holder {
     Function(String),
 }
 
-/// One action of one statement.
+/// One action of one statement, or one of several resources.
 #[derive(Debug, Clone)]
 pub struct Right {
-    /// Place, statement and action.
+    /// Place, statement, and action or resource.
     pub name: String,
     holder: Holder,
     document: Value,
     statement: usize,
-    action: String,
+    /// `Action` or `Resource`, and which of them.
+    part: (&'static str, String),
 }
 
 fn parse(document: &str) -> Value {
@@ -36,11 +37,31 @@ fn parse(document: &str) -> Value {
     serde_json::from_str(&plain).unwrap()
 }
 
-fn actions(statement: &Value) -> Vec<String> {
-    match &statement["Action"] {
-        Value::String(action) => vec![action.clone()],
-        actions => actions.as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
+/// The texts of a member that is one or many.
+fn texts(statement: &Value, member: &str) -> Vec<String> {
+    match &statement[member] {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
+        _ => Vec::new(),
     }
+}
+
+/// The name of a resource without what no other lake has: `processed/orders/*`, `table/orders`.
+fn short(arn: &str) -> String {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    if parts[2] == "glue" {
+        let mut names = parts[5].split('/');
+        let kind = names.next().unwrap();
+        return names.nth(1).map_or(kind.to_owned(), |table| format!("{kind}/{table}"));
+    }
+    let (bucket, path) =
+        parts[5].split_once('/').map_or((parts[5], String::new()), |(b, path)| (b, format!("/{path}")));
+    format!("{}{path}", part_of(bucket))
+}
+
+/// What a physical name is made from.
+fn part_of(name: &str) -> &str {
+    name.strip_prefix("shop-local-").and_then(|rest| rest.rsplit_once('-')).unwrap_or_else(|| panic!("{name}")).0
 }
 
 /// Everything that any policy in the cloud says.
@@ -49,18 +70,25 @@ pub async fn list(stage: &Stage) -> Vec<Right> {
     let mut add = |place: String, holder: Holder, document: Value| {
         for (number, statement) in document["Statement"].as_array().unwrap().iter().enumerate() {
             let sid = statement["Sid"].as_str().unwrap_or("-");
-            found.extend(actions(statement).into_iter().map(|action| Right {
-                name: format!("{place} {sid} {action}"),
-                holder: holder.clone(),
-                document: document.clone(),
-                statement: number,
-                action,
-            }));
+            let mut push = |rest: &str, part| {
+                found.push(Right {
+                    name: format!("{place} {sid} {rest}"),
+                    holder: holder.clone(),
+                    document: document.clone(),
+                    statement: number,
+                    part,
+                });
+            };
+            texts(statement, "Action").into_iter().for_each(|action| push(&action.clone(), ("Action", action)));
+            let resources = texts(statement, "Resource");
+            for resource in resources.iter().filter(|_| resources.len() > 1) {
+                push(&format!("on {}", short(resource)), ("Resource", resource.clone()));
+            }
         }
     };
     for role in stage.iam.list_roles().send().await.unwrap().roles() {
         let name = role.role_name();
-        let part = name.strip_prefix("shop-local-").and_then(|rest| rest.rsplit_once('-')).unwrap().0;
+        let part = part_of(name);
         let trust = parse(role.assume_role_policy_document().unwrap());
         add(format!("trust {part}"), Holder::Trust(name.to_owned()), trust);
         let policies = stage.iam.list_role_policies().role_name(name).send().await.unwrap();
@@ -87,7 +115,7 @@ pub async fn list(stage: &Stage) -> Vec<Right> {
     }
     for bucket in stage.s3.list_buckets().send().await.unwrap().buckets() {
         let name = bucket.name().unwrap();
-        let part = name.strip_prefix("shop-local-").and_then(|rest| rest.rsplit_once('-')).unwrap().0;
+        let part = part_of(name);
         let policy = stage.s3.get_bucket_policy().bucket(name).send().await.unwrap().policy.unwrap();
         add(format!("bucket {part}"), Holder::Bucket(name.to_owned()), serde_json::from_str(&policy).unwrap());
     }
@@ -113,11 +141,12 @@ impl Right {
     fn without(&self) -> Option<Value> {
         let mut document = self.document.clone();
         let statements = document["Statement"].as_array_mut().unwrap();
-        let left: Vec<String> = actions(&statements[self.statement]);
-        let left: Vec<String> = left.into_iter().filter(|action| *action != self.action).collect();
+        let (member, taken) = &self.part;
+        let mut left = texts(&statements[self.statement], member);
+        left.retain(|text| text != taken);
         match left.is_empty() {
             true => drop(statements.remove(self.statement)),
-            false => statements[self.statement]["Action"] = json!(left),
+            false => statements[self.statement][*member] = json!(left),
         }
         (!statements.is_empty()).then_some(document)
     }
@@ -172,7 +201,7 @@ impl Right {
                 let text = |value: &Value| value.as_str().unwrap().to_owned();
                 let condition = &statement["Condition"];
                 let add = stage.lambda.add_permission().function_name(function).statement_id(text(&statement["Sid"]));
-                let add = add.action(&self.action).principal(text(&statement["Principal"]["Service"]));
+                let add = add.action(text(&statement["Action"])).principal(text(&statement["Principal"]["Service"]));
                 let add = add.source_arn(text(&condition["ArnLike"]["AWS:SourceArn"]));
                 let add = add.source_account(text(&condition["StringEquals"]["AWS:SourceAccount"]));
                 add.send().await.unwrap();
