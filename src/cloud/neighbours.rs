@@ -14,6 +14,9 @@ use super::{
     sts,
 };
 
+/// Who assumes the roles of functions.
+const LAMBDA: &str = "lambda.amazonaws.com";
+
 /// The services that share a store.
 pub struct Neighbourhood(pub Arc<Store>);
 
@@ -22,7 +25,11 @@ impl CredentialIssuer for Neighbourhood {
     async fn issue(&self, role_arn: &str, session_name: &str, ttl: Duration) -> Result<TemporaryCredentials, ApiError> {
         let (role_arn, session_name) = (role_arn.to_owned(), session_name.to_owned());
         let key = self.0.commit(move |tx| {
-            let role = iam::find_by_arn(tx, &role_arn)?.ok_or_else(|| gone(&role_arn))?;
+            // Asked each time: a trust policy may have changed since the function was given the role.
+            if !iam::assumable_by(tx, &role_arn, LAMBDA)? {
+                return Err(unassumable());
+            }
+            let role = iam::find_by_arn(tx, &role_arn)?.ok_or_else(unassumable)?;
             Ok::<_, ApiError>(credentials::issue(tx, sts::session_of(&role, &session_name), ttl)?)
         });
         let key = key.await?;
@@ -44,7 +51,8 @@ impl Roles for Neighbourhood {
     }
 }
 
-/// The role was deleted under its function.
-fn gone(role_arn: &str) -> ApiError {
-    ApiError::client("AccessDeniedException", format!("The role {role_arn} does not exist or cannot be assumed."))
+/// The role was deleted under its function, or trusts Lambda no longer.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html>
+fn unassumable() -> ApiError {
+    ApiError::client("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
 }

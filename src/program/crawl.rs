@@ -106,10 +106,11 @@ fn rights(inputs: &Inputs, datasets: &[&Dataset], buckets: &Buckets, catalog: &C
         "glue:GetTable",
         "glue:CreateTable",
         "glue:UpdateTable",
-        "glue:GetPartitions",
         "glue:BatchGetPartition",
         "glue:BatchCreatePartition",
-        "glue:UpdatePartition",
+        "glue:BatchUpdatePartition",
+        // Folders that are named otherwise than before make other partition keys; those of before go.
+        "glue:BatchDeletePartition",
     ];
     vec![
         policy::allow("List", &["s3:ListBucket"], [buckets.raw.arn().to_value()]),

@@ -230,7 +230,7 @@ fn the_crawlers_may_read_the_files_of_crawled_datasets_and_write_raw_tables_only
         <Bucket raw arn>
     s3:GetObject
         <Bucket raw arn>/in/flights/*
-    glue:GetDatabase glue:GetTable glue:CreateTable glue:UpdateTable glue:GetPartitions glue:BatchGetPartition glue:BatchCreatePartition glue:UpdatePartition
+    glue:GetDatabase glue:GetTable glue:CreateTable glue:UpdateTable glue:BatchGetPartition glue:BatchCreatePartition glue:BatchUpdatePartition glue:BatchDeletePartition
         arn:aws:glue:eu-west-1:123456789012:catalog
         <Database lake arn>
         arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/raw_*

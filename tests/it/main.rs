@@ -4,9 +4,11 @@
 mod chain;
 mod config;
 mod control;
+mod faults;
 mod models;
 mod peers;
 mod pipeline;
+mod policies;
 mod python;
 mod record;
 mod tidy;

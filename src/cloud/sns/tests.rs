@@ -46,7 +46,9 @@ impl Cloud {
     async fn start() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
         let server =
-            Server::start(ServerOptions { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+            Server::start(ServerOptions { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+                .await
+                .unwrap();
         let (sns, sqs) = (client!(server, aws_sdk_sns), client!(server, aws_sdk_sqs));
         Cloud { folder, server, sns, sqs }
     }

@@ -26,7 +26,9 @@ struct Cloud {
 impl Cloud {
     async fn start() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+            .await
+            .unwrap();
         let root = server.root_credentials();
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
