@@ -9,6 +9,7 @@ Needs Python's standard library alone. Everything runs in temporary folders, on 
 import argparse
 import concurrent.futures
 import datetime
+import email
 import hashlib
 import hmac
 import http.client
@@ -17,7 +18,6 @@ import json
 import os
 import pathlib
 import platform
-import quopri
 import re
 import shutil
 import socketserver
@@ -193,7 +193,7 @@ class Cloud:
     def confirm(self):
         """Follows the link in the confirmation mail."""
         until(lambda: self.mails())
-        text = quopri.decodestring(self.mails()[0].read_bytes()).decode()
+        text = email.message_from_bytes(self.mails()[0].read_bytes()).get_payload(decode=True).decode()
         urllib.request.urlopen(re.search(r"http://127[^ \r\n]*ConfirmSubscription[^ \r\n]*", text).group()).read()
 
     def queue(self, name, service):

@@ -90,6 +90,9 @@ pub fn mails(project: &Project) -> Vec<String> {
 
 /// Quoted-printable's soft line breaks and escapes undone, as a mail program does.
 fn unfolded(mail: &str) -> String {
+    if !mail.contains("quoted-printable") {
+        return mail.to_owned();
+    }
     let joined = mail.replace("=\r\n", "").replace("=\n", "");
     let mut text = Vec::new();
     let mut bytes = joined.bytes().peekable();

@@ -99,7 +99,10 @@ impl Cloud {
 
 /// A mail with its quoted-printable lines put together.
 fn unfolded(mail: &str) -> String {
-    mail.replace("=\r\n", "").replace("=3D", "=")
+    match mail.contains("quoted-printable") {
+        true => mail.replace("=\r\n", "").replace("=3D", "="),
+        false => mail.to_owned(),
+    }
 }
 
 /// The link in a mail that does `action`.

@@ -58,7 +58,8 @@ impl Lake {
     /// An applied lake; somebody is told by mail.
     pub async fn start() -> Lake {
         let toml = ORDERS.replace("[lake]\n", "[lake]\nalerts = [\"ann@example.com\"]\n");
-        let receipts = "\n[dataset.receipts]\nsource = \"receipts/\"\ncatalog = \"direct\"\n\n[dataset.receipts.schema]";
+        let receipts =
+            "\n[dataset.receipts]\nsource = \"receipts/\"\ncatalog = \"direct\"\n\n[dataset.receipts.schema]";
         let schema = ORDERS.split("[dataset.orders.schema]").nth(1).unwrap();
         let project = Project::new(&format!("{toml}{receipts}{schema}"));
         project.lake(&["apply", "--yes"]).ok();
