@@ -4,6 +4,7 @@
 mod chain;
 mod config;
 mod control;
+mod mail;
 mod models;
 mod peers;
 mod pipeline;
