@@ -10,5 +10,6 @@ mod peers;
 mod pipeline;
 mod python;
 mod record;
+mod status;
 mod tidy;
 mod world;

@@ -36,7 +36,7 @@ class Writer:
             "to": mail["to"],
             "subject": mail["subject"],
             "text": mail.get_content(),
-            "user": session.auth_data,
+            "user": getattr(session, "auth_data", None),
             "tls": session.ssl is not None or args.tls == "wrapper",
         }
         with open(args.file, "a", encoding="utf-8") as file:
