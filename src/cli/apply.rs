@@ -77,7 +77,8 @@ const SUBSCRIPTION: &str = "aws:sns:Subscription";
 /// The addresses that this plan subscribes to the alerts.
 fn invited(prepared: &Prepared) -> Vec<String> {
     let changes = prepared.plan.changes.iter().filter(|change| change.address.kind == SUBSCRIPTION);
-    let new = changes.filter(|change| !matches!(change.action, Action::Delete | Action::Forget | Action::Keep));
+    let is_new = |action| matches!(action, Action::Create | Action::ReplaceCreateFirst | Action::ReplaceDeleteFirst);
+    let new = changes.filter(|change| is_new(change.action));
     new.map(|change| change.address.name.clone()).collect()
 }
 
@@ -85,7 +86,7 @@ fn invited(prepared: &Prepared) -> Vec<String> {
 async fn tell_invited(context: &Context, invited: &[String]) -> Result<(), CliError> {
     let console = &context.console;
     let addresses = printable(&invited.join(", "));
-    console.note(format!("alerts: {addresses} gets a mail with a link, and alerts only once that link is opened"));
+    console.note(format!("alerts: a mail with a link goes to {addresses}; they begin once that link is opened"));
     let config = context.config()?;
     if context.stack(&config)?.target != Target::Embedded {
         return Ok(());

@@ -109,7 +109,8 @@ fn place<'a>(deployed: &'a Deployed, name: &str) -> Result<(&'a str, Vec<&'a str
     }
     let mut names = deployed.names(LOG_GROUP);
     names.extend((!crawlers.is_empty()).then_some(CRAWLERS));
-    Err(CliError::usage(format!("`{name}` logs nothing")).hint(format!("what logs is: {}", names.join(", "))))
+    Err(CliError::usage(format!("there is no log of `{name}`"))
+        .hint(format!("there are logs of: {}", names.join(", "))))
 }
 
 /// The end of a log group, as far as it has been shown.
