@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use arrow::{array::AsArray, datatypes::Int64Type};
 use bytes::Bytes;
-use lake::pipeline::ledger::{Commit, Committed, Kind, Parked, Role, Run, RunOutcome, data_key, rejects_key, runs_prefix};
+use lake::pipeline::ledger::{
+    Commit, Committed, Kind, Parked, Role, Run, RunOutcome, data_key, rejects_key, runs_prefix,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::DeserializeOwned;
 
