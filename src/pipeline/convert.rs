@@ -154,7 +154,8 @@ impl<C: Cloud> Converter<'_, C> {
     /// person wrote, or a newer one whose intake has not got that far.
     async fn arrange_crawl(&self, found: Found) -> Result<bool, Failure> {
         let dataset = found.marker.dataset.clone();
-        let arranged = crawl::arrange(self.cloud, &dataset, &self.invocation.request_id, vec![found]).await?;
+        let (owner, found) = (&self.invocation.request_id, vec![found]);
+        let arranged = crawl::arrange(self.cloud, &dataset, owner, crawl::HAND_OVER_GRACE, found).await?;
         match arranged.failures.into_iter().next() {
             Some(error) => Err(error.into()),
             None => Ok(!arranged.ready.is_empty()),

@@ -18,7 +18,7 @@ mod arrange;
 mod decide;
 mod heard;
 
-pub use arrange::{Arranged, arrange};
+pub use arrange::{Arranged, HAND_OVER_GRACE, arrange};
 pub use decide::{CRAWLS_MAX, Next, next};
 pub use heard::{CrawlEnd, Heard, heard};
 

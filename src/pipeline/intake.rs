@@ -107,7 +107,7 @@ async fn note<C: Objects + Functions + Clock>(cloud: &C, arrival: &Arrival) -> R
 
 /// Sees to it that the objects are crawled. Nobody can be handed over to convert here: the markers are new.
 async fn crawl<C: Objects + Crawlers + Clock>(cloud: &C, dataset: &str, found: Vec<Found>) -> Result<(), CloudError> {
-    let arranged = crawl::arrange(cloud, dataset, "intake", found).await?;
+    let arranged = crawl::arrange(cloud, dataset, "intake", crawl::HAND_OVER_GRACE, found).await?;
     arranged.failures.into_iter().next().map_or(Ok(()), Err)
 }
 

@@ -6,9 +6,20 @@ use super::{
     telling::Telling,
 };
 
-/// Writes `parked` over the record that was read before. `Lost`: somebody else has parked or unparked the key in
-/// the meantime, so look again.
-pub(super) async fn park<C: Objects + Clock>(
+/// Writes `parked` over the record that was read before, once that is told of. `Lost`: somebody else has parked or
+/// unparked the key in the meantime, so look again.
+pub(super) async fn park<C: Objects + Events + Clock>(
+    cloud: &C,
+    parked: &Parked,
+    before: Option<&Versioned<Parked>>,
+) -> Result<Decision, CloudError> {
+    if let Some(before) = before.filter(|before| before.value.run.id != parked.run.id) {
+        tell_of_ended(cloud, &before.value).await?;
+    }
+    write(cloud, parked, before).await
+}
+
+async fn write<C: Objects + Clock>(
     cloud: &C,
     parked: &Parked,
     before: Option<&Versioned<Parked>>,
@@ -27,12 +38,23 @@ pub(super) async fn tell<C: Objects + Events + Clock>(cloud: &C, parked: &Versio
     }
     cloud.tell(&Telling::of_run(&parked.value.run)).await?;
     let told = Parked { told: true, ..parked.value.clone() };
-    park(cloud, &told, Some(parked)).await?;
+    write(cloud, &told, Some(parked)).await?;
     Ok(())
 }
 
-/// Removes a parked record that a newer version of its object has overtaken, and only the version that was read.
-pub(super) async fn unpark(cloud: &impl Objects, parked: &Versioned<Parked>) -> Result<(), CloudError> {
+/// Tells of a run whose record goes: whoever parked the object may have been killed before it could. A run without a
+/// report has not ended; should whoever makes it be alive, they file the report and tell.
+async fn tell_of_ended(cloud: &(impl Objects + Events), parked: &Parked) -> Result<(), CloudError> {
+    if !parked.told && cloud.get(&parked.run.object_key()).await?.is_some() {
+        cloud.tell(&Telling::of_run(&parked.run)).await?;
+    }
+    Ok(())
+}
+
+/// Removes a parked record that a newer version of its object has overtaken, and only the version that was read, once
+/// it is told of.
+pub(super) async fn unpark(cloud: &(impl Objects + Events), parked: &Versioned<Parked>) -> Result<(), CloudError> {
+    tell_of_ended(cloud, &parked.value).await?;
     let key = Kind::Parked.key(&parked.value.dataset, &parked.value.key);
     if cloud.delete(&key, Some(&parked.etag)).await? == Delete::Refused {
         tracing::info!(key = %parked.value.key, "the parked record has changed or is gone already; left as it is");

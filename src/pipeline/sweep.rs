@@ -191,7 +191,8 @@ impl<C: Surroundings> Sweeper<'_, C> {
             let keys: Vec<String> = markers.into_iter().map(|found| found.key).collect();
             return Ok(self.hand_over(dataset, &keys).await);
         }
-        let arranged = crawl::arrange(self.cloud, &dataset.name, &self.invocation.request_id, markers).await?;
+        let owner = &self.invocation.request_id;
+        let arranged = crawl::arrange(self.cloud, &dataset.name, owner, self.grace, markers).await?;
         self.fail(dataset, arranged.failures);
         let crawled = if arranged.started { arranged.crawled } else { 0 };
         let driven = crawled + self.hand_over(dataset, &arranged.ready).await;

@@ -12,8 +12,9 @@ use crate::pipeline::{
 /// Markers that are written, or handed over, at the same time.
 const CONCURRENT_MARKERS_MAX: usize = 16;
 
-/// How long a marker that was handed over is left alone by all but those who handed it over.
-const HAND_OVER_GRACE: SignedDuration = SignedDuration::from_mins(5);
+/// How long a marker that was handed over is left alone by all but those who handed it over and the sweep, which has a
+/// grace of its own.
+pub const HAND_OVER_GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What became of the markers.
 #[derive(Debug, Default)]
@@ -45,7 +46,8 @@ enum Action {
 }
 
 /// Looks at the dataset's crawler and does what each of `markers` needs. They must have been read before: that the
-/// crawler is ready says nothing of an object that comes later. `owner` is the invocation's request id.
+/// crawler is ready says nothing of an object that comes later. `owner` is the invocation's request id; what others have
+/// handed over is left alone for `grace`.
 ///
 /// # Errors
 /// When the crawler cannot be looked at; nothing is done then. What else fails is in the answer.
@@ -53,6 +55,7 @@ pub async fn arrange<C: Objects + Crawlers + Clock>(
     cloud: &C,
     dataset: &str,
     owner: &str,
+    grace: SignedDuration,
     markers: Vec<Found>,
 ) -> Result<Arranged, CloudError> {
     let mut arranged = Arranged::default();
@@ -80,7 +83,7 @@ pub async fn arrange<C: Objects + Crawlers + Clock>(
     if decided.iter().any(|(_, next)| is_failure(next)) {
         arranged.crawl_failure = Some(reason(&crawler));
     }
-    let act = Act { owner, now, started: arranged.started, reason: reason(&crawler) };
+    let act = Act { owner, grace, now, started: arranged.started, reason: reason(&crawler) };
     let mut done = stream::iter(decided)
         .map(|(found, next)| {
             let action = act.on(&found.marker, next);
@@ -116,6 +119,7 @@ fn reason(crawler: &Crawler) -> String {
 /// What all markers of one look share.
 struct Act<'a> {
     owner: &'a str,
+    grace: SignedDuration,
     now: Timestamp,
     started: bool,
     reason: String,
@@ -142,7 +146,7 @@ impl Act<'_> {
             }
             Next::HandedOver => match &crawl.handed_over {
                 Some(before) if before.by == self.owner => Action::Tell,
-                Some(before) if self.now.duration_since(marker.last_written_at()) < HAND_OVER_GRACE => {
+                Some(before) if self.now.duration_since(marker.last_written_at()) < self.grace => {
                     tracing::debug!(key = %marker.key, by = %before.by, "handed over already");
                     Action::None
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{arrange, hand_over};
+use super::{HAND_OVER_GRACE, arrange, hand_over};
 use crate::{
     dataset::{CatalogMode, Manifest},
     pipeline::{
@@ -83,7 +83,8 @@ pub async fn heard<C: Cloud>(
     let (mut failures, mut page, mut here) = (Vec::new(), None, None);
     loop {
         let (markers, next) = pending(cloud, &dataset.name, page, MARKERS_MAX).await.map_err(unfinished)?;
-        let mut arranged = arrange(cloud, &dataset.name, &invocation.request_id, markers).await.map_err(unfinished)?;
+        let arranged = arrange(cloud, &dataset.name, &invocation.request_id, HAND_OVER_GRACE, markers).await;
+        let mut arranged = arranged.map_err(unfinished)?;
         heard.started |= arranged.started;
         heard.waiting += arranged.waiting;
         failures.append(&mut arranged.failures);

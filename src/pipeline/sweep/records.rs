@@ -12,6 +12,16 @@ use crate::{
     },
 };
 
+/// What a parked record turned out to be.
+enum Untold {
+    /// It was told of, or may be any moment.
+    No,
+    /// It is told of now.
+    Told,
+    /// It says nothing. The marker of its object, unless there was one already.
+    Void(Option<Found>),
+}
+
 impl<C: Surroundings> Sweeper<'_, C> {
     /// Makes markers for attempts that nobody finishes. Those of objects that are still there are found when sources
     /// are compared; here it is by chance of the record's name, for those of objects that are gone.
@@ -44,28 +54,41 @@ impl<C: Surroundings> Sweeper<'_, C> {
         self.note(dataset, &commit.key).await
     }
 
-    /// Tells of parked objects whose records say that nobody was told.
+    /// Tells of parked objects whose records say that nobody was told. Where the version that was parked is committed,
+    /// convert is to look: it removes such a record, and tells of its run if that has ended.
     pub(super) async fn untold(&mut self, dataset: &Dataset) -> Result<(), Stop> {
         self.check_time()?;
         let records = self.sample(&Kind::Parked.prefix(&dataset.name)).await?;
-        let told: Vec<bool> = stream::iter(&records)
+        let seen: Vec<Untold> = stream::iter(&records)
             .map(async |record| match readable(read::<Parked>(self.cloud, record).await)? {
                 Some(parked) => self.tell(dataset, &parked).await,
-                None => Ok::<_, CloudError>(false),
+                None => Ok::<_, CloudError>(Untold::No),
             })
             .buffer_unordered(CONCURRENT_OBJECTS_MAX)
             .try_collect()
             .await?;
-        self.swept.told += told.into_iter().filter(|told| *told).count() as u64;
+        let mut markers = Vec::new();
+        for untold in seen {
+            match untold {
+                Untold::No => {}
+                Untold::Told => self.swept.told += 1,
+                Untold::Void(marker) => markers.extend(marker),
+            }
+        }
+        self.swept.redriven += markers.len() as u64;
+        self.drive(dataset, markers).await?;
         Ok(())
     }
 
-    async fn tell(&self, dataset: &Dataset, parked: &Versioned<Parked>) -> Result<bool, CloudError> {
+    async fn tell(&self, dataset: &Dataset, parked: &Versioned<Parked>) -> Result<Untold, CloudError> {
         let Parked { told, parked_at, .. } = parked.value;
-        if told || self.is_recent(parked_at) || self.is_void(dataset, parked).await? {
-            return Ok(false);
+        if told || self.is_recent(parked_at) {
+            return Ok(Untold::No);
         }
-        park::tell(self.cloud, parked).await.map(|()| true)
+        if self.is_void(dataset, parked).await? {
+            return Ok(Untold::Void(self.note(dataset, &parked.value.key).await?));
+        }
+        park::tell(self.cloud, parked).await.map(|()| Untold::Told)
     }
 
     async fn is_void(&self, dataset: &Dataset, parked: &Versioned<Parked>) -> Result<bool, CloudError> {

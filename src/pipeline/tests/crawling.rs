@@ -318,6 +318,24 @@ fn a_dataset_that_has_no_crawler_any_more_waits_for_none() {
 }
 
 #[test]
+fn a_marker_handed_over_to_convert_which_never_came_is_driven_by_the_sweep_by_hand_at_once() {
+    let world = World::crawled();
+    world.put_and_tell(KEY, "one");
+    world.put_and_tell("in/b.csv", "two");
+    world.put_and_tell("in/c.csv", "three");
+    world.crawl_ends(SUCCEEDED);
+    world.hear();
+    world.crawl_ends(SUCCEEDED);
+    assert_eq!(world.hear().unwrap().handed_over, 2);
+    world.lock().invoked.clear();
+    assert_eq!(world.sweep().redriven, 0, "they may be on their way");
+    assert_eq!(world.sweep_all().redriven, 2);
+    world.run_invoked();
+    assert_eq!(world.rows().len(), 3);
+    world.assert_sound();
+}
+
+#[test]
 fn a_crawler_that_was_made_anew_is_started_by_the_sweep() {
     let world = World::crawled();
     world.put_and_tell("in/b.csv", "zero");

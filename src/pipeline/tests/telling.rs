@@ -49,6 +49,18 @@ fn a_parked_object_is_told_of_once_with_code_and_message() {
 }
 
 #[test]
+fn a_run_that_gave_up_is_told_of_even_if_it_was_killed_before_and_the_object_is_another_by_now() {
+    for (next, calls) in ["one", "bad too"].into_iter().flat_map(|next| (0..24).map(move |calls| (next, calls))) {
+        let world = World::new();
+        world.put_and_tell(KEY, "bad");
+        let _ = world.convert_on(&world.process_with([(calls, Fault::DieAfter)]), "r1", KEY);
+        world.put_and_tell(KEY, next);
+        world.settle();
+        world.assert_sound();
+    }
+}
+
+#[test]
 fn a_message_is_one_short_line_that_may_stand_inside_any_quotation() {
     let told = Telling::of_failed_crawl(DATASET, CRAWLER, &format!("a \"b\"\n\\c{}", "x".repeat(5_000)));
     assert!(told.message.contains("a 'b' /cx"), "{}", told.message);

@@ -21,7 +21,7 @@ use crate::{
         Invocation,
         convert::{Answer, ConvertError, convert},
         intake::intake,
-        ledger::{Commit, Committed, Kind, Marker, Parked, parse},
+        ledger::{Commit, Committed, Kind, Marker, Parked, Run, RunOutcome, parse},
         ports::*,
         telling::{JobState, Subject, Telling},
     },
@@ -261,6 +261,14 @@ impl World {
             }
             assert_eq!(self.keys("_lake/runs/").iter().filter(|run| run.contains(&current.run)).count(), 1);
             self.assert_told(&current.run, JobState::Succeeded);
+        }
+        for report in self.keys("_lake/runs/") {
+            let run: Run = self.record(&report).unwrap();
+            let state = match run.outcome {
+                RunOutcome::Committed => JobState::Succeeded,
+                RunOutcome::Parked => JobState::Failed,
+            };
+            self.assert_told(&run.id, state);
         }
         let mut there = self.keys("flights/");
         there.extend(self.keys("_lake/rejects/"));

@@ -168,10 +168,29 @@ fn plan(seed: u64, dice: &mut Dice) -> Value {
         "requests": { "throttle": dice.share(100), "fail": dice.share(100), "lose_answer": dice.share(50) },
         "functions": { "kill": dice.share(40) },
     });
+    if dice.one_in(5) {
+        worsen(&mut plan, dice);
+    }
     if dice.one_in(10) {
         plan["cloud"] = json!({ "kill_at_request": dice.within(10..201) });
     }
     plan
+}
+
+/// One thing goes wrong so often that hardly anything gets through before the faults end.
+fn worsen(plan: &mut Value, dice: &mut Dice) {
+    match dice.within(0..7) {
+        0 => plan["functions"]["kill"] = json!(0.3),
+        1 => plan["requests"]["fail"] = json!(0.5),
+        2 => plan["requests"]["throttle"] = json!(0.5),
+        3 => plan["requests"]["lose_answer"] = json!(0.3),
+        4 => plan["events"]["drop"] = json!(1.0),
+        5 => plan["events"]["duplicate"] = json!(1.0),
+        _ => {
+            plan["events"]["delay"] = json!(1.0);
+            plan["events"]["delay_ms_max"] = json!(2_000);
+        }
+    }
 }
 
 #[test]

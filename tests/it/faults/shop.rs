@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(100);
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
+/// Longest time from a cloud's not answering to its process being gone.
+const DYING: Duration = Duration::from_secs(5);
+
 /// Functions whose logs are kept of a run that failed.
 const FUNCTIONS: [&str; 3] = ["intake", "convert", "sweep"];
 
@@ -125,7 +128,7 @@ impl Lake {
             match put.send().await {
                 Ok(put) => break put.e_tag.unwrap(),
                 // What is not acknowledged is put again.
-                Err(error) => assert!(self.revive().await, "{key}: {error:?}"),
+                Err(error) => self.recover(key, error).await,
             }
         };
         let file = self.files.get_mut(key).unwrap();
@@ -135,7 +138,7 @@ impl Lake {
 
     async fn delete(&mut self, key: &str) {
         while let Err(error) = self.s3.delete_object().bucket(self.output("raw_bucket")).key(key).send().await {
-            assert!(self.revive().await, "{key}: {error:?}");
+            self.recover(key, error).await;
         }
         self.files.get_mut(key).unwrap().is_deleted = true;
     }
@@ -161,19 +164,31 @@ impl Lake {
         true
     }
 
+    /// What failed must have failed because the cloud is dying or dead: it is started again.
+    async fn recover(&mut self, failed: &str, error: impl std::fmt::Debug) {
+        let begun = Instant::now();
+        while !self.revive().await {
+            assert!(begun.elapsed() < DYING, "{failed}: {error:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     async fn end_faults(&mut self) {
-        let counts = loop {
-            let ran = self.project.lake(&["cloud", "faults", "--json"]);
-            match ran.code {
-                0 => break ran.document(),
-                _ => assert!(self.revive().await, "{ran:?}"),
-            }
-        };
+        let counts = self.persist(&["cloud", "faults", "--json"]).await;
         for (fault, count) in counts["counts"].as_object().unwrap() {
             *self.happened.entry(fault.clone()).or_default() += count.as_u64().unwrap();
         }
-        while self.project.lake(&["cloud", "faults", "--off"]).code != 0 {
-            assert!(self.revive().await, "the faults cannot be ended");
+        self.persist(&["cloud", "faults", "--off", "--json"]).await;
+    }
+
+    /// Runs a command, again and again while the cloud is dying.
+    async fn persist(&mut self, args: &[&str]) -> Value {
+        loop {
+            let ran = self.project.lake(args);
+            if ran.code == 0 {
+                return ran.document();
+            }
+            self.recover(&args.join(" "), ran).await;
         }
     }
 

@@ -11,7 +11,7 @@ use crate::pipeline::{
     crawl::{CRAWLS_MAX, CrawlEnd, Heard, heard},
     ledger::{Marker, parse},
     ports::{CloudError, CrawlStatus, Crawler, CrawlerState, Crawlers, Events, LastCrawl, StartedCrawl},
-    sweep::{Swept, sweep},
+    sweep::{Swept, sweep, sweep_older},
     telling::Telling,
 };
 
@@ -150,6 +150,12 @@ impl World {
 
     pub fn sweep_on(&self, process: &Process) -> Swept {
         block_on(sweep(process, &self.manifest(), &self.invocation("sweep")))
+    }
+
+    /// The sweep by hand, which leaves nothing to anybody.
+    pub fn sweep_all(&self) -> Swept {
+        let (manifest, invocation) = (self.manifest(), self.invocation("sweep"));
+        block_on(sweep_older(&self.process(), &manifest, &invocation, SignedDuration::ZERO))
     }
 
     /// An event is delivered, or the crawl under way ends well. `false` when there is neither.
