@@ -7,10 +7,18 @@ Needs Python's standard library alone. Everything runs in temporary folders, on 
 """
 
 import argparse
+import concurrent.futures
+import datetime
+import email
+import hashlib
+import hmac
+import http.client
 import http.server
+import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import socketserver
 import statistics
@@ -18,10 +26,29 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
+import urllib.request
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CSV_BYTES = 1_000_000
+BURST_FILES = 300
+BURST_ROWS = 100
+EVENTS = 20_000
+NOTIFICATIONS = 10_000
+# Longer than a crawler of the embedded cloud rests between two crawls.
+CRAWLER_RESTS = 0.7
+TOML = """[lake]
+name = "bench"
+alerts = ["bench@example.com"]
+
+[dataset.orders]
+source = "orders/"
+
+[dataset.direct]
+source = "direct/"
+catalog = "direct"
+"""
 
 
 def binary():
@@ -59,7 +86,7 @@ class Project:
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lake-measure-"))
-        (self.folder / "lake.toml").write_text('[lake]\nname = "bench"\n\n[dataset.orders]\nsource = "orders/"\n')
+        (self.folder / "lake.toml").write_text(TOML)
         return self.folder
 
     def __exit__(self, *_):
@@ -112,6 +139,192 @@ def first_poll():
     return elapsed
 
 
+class Cloud:
+    """The project's cloud, called as AWS is."""
+
+    def __init__(self, folder):
+        self.mail = folder / "state/cloud/mail"
+        self.server = json.loads((folder / "state/cloud/server.json").read_text())
+        self.region = self.server["region"]
+
+    def call(self, service, target, body, content="application/x-amz-json-1.0"):
+        """One signed request: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
+        host = f"127.0.0.1:{self.server['port']}"
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        headers = {"content-type": content, "host": host, "x-amz-date": now}
+        if target:
+            headers["x-amz-target"] = target
+        names = ";".join(sorted(headers))
+        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+        canonical = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(data).hexdigest()}"
+        scope = f"{now[:8]}/{self.region}/{service}/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = ("AWS4" + self.server["secret_access_key"]).encode()
+        for part in scope.split("/"):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self.server['access_key_id']}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        connection = getattr(LOCAL, "connection", None)
+        if connection is None:
+            connection = LOCAL.connection = http.client.HTTPConnection(host)
+        connection.request("POST", "/", data, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        assert answer.status == 200, text
+        return json.loads(text) if "json" in content else text
+
+    def sqs(self, operation, **members):
+        return self.call("sqs", f"AmazonSQS.{operation}", members)
+
+    def events(self, operation, **members):
+        return self.call("events", f"AWSEvents.{operation}", members, "application/x-amz-json-1.1")
+
+    def sns(self, action, **params):
+        form = urllib.parse.urlencode({"Action": action, "Version": "2010-03-31", **params})
+        return self.call("sns", None, form, "application/x-www-form-urlencoded")
+
+    def mails(self):
+        return sorted(self.mail.glob("*.eml"))
+
+    def confirm(self):
+        """Follows the link in the confirmation mail."""
+        until(lambda: self.mails())
+        text = email.message_from_bytes(self.mails()[0].read_bytes()).get_payload(decode=True).decode()
+        urllib.request.urlopen(re.search(r"http://127[^ \r\n]*ConfirmSubscription[^ \r\n]*", text).group()).read()
+
+    def queue(self, name, service):
+        """A queue that `service` may send to: its URL and ARN."""
+        url = self.sqs("CreateQueue", QueueName=name)["QueueUrl"]
+        arn = self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.sqs("SetQueueAttributes", QueueUrl=url, Attributes={"Policy": policy})
+        return url, arn
+
+    def depth(self, url):
+        name = "ApproximateNumberOfMessages"
+        return int(self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+
+    def peak_memory(self):
+        """The server's largest resident set so far, in bytes."""
+        status = pathlib.Path(f"/proc/{self.server['pid']}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
+
+
+LOCAL = threading.local()
+
+
+def until(look, seconds=120):
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end, "gave up waiting"
+        time.sleep(0.002)
+
+
+def put_to_mail(folder, cloud, dataset, path):
+    """From the start of the upload until the mail of its run is delivered."""
+    before = len(cloud.mails())
+
+    def whole():
+        lake(folder, "put", dataset, str(path))
+        until(lambda: len(cloud.mails()) > before)
+
+    return timed(whole)
+
+
+def burst(folder, cloud):
+    """Many small files at once: until all are committed and each has its mail."""
+    paths = []
+    for file in range(BURST_FILES):
+        path = folder / f"burst-{file}.csv"
+        rows = (f"{file * BURST_ROWS + row},1.50,2026-01-01T00:00:00Z,burst\n" for row in range(BURST_ROWS))
+        path.write_text("id,price,placed,note\n" + "".join(rows))
+        paths.append(str(path))
+    before = len(cloud.mails())
+
+    def whole():
+        lake(folder, "put", "orders", *paths)
+        until(lambda: len(cloud.mails()) >= before + BURST_FILES, 600)
+
+    return timed(whole)
+
+
+def in_tens(calls, call):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(calls // 10)))
+
+
+def events_a_second(cloud):
+    """PutEvents → a rule → a queue, until the queue has them all."""
+    url, arn = cloud.queue("events", "events.amazonaws.com")
+    cloud.events("PutRule", Name="bench", EventPattern=json.dumps({"source": ["bench"], "detail": {"kind": ["a"]}}))
+    cloud.events("PutTargets", Rule="bench", Targets=[{"Id": "queue", "Arn": arn}])
+    entry = {"Source": "bench", "DetailType": "t", "Detail": json.dumps({"kind": "a", "text": "x" * 200})}
+
+    def whole():
+        in_tens(EVENTS, lambda _: cloud.events("PutEvents", Entries=[entry] * 10))
+        until(lambda: cloud.depth(url) >= EVENTS)
+
+    return EVENTS / timed(whole)
+
+
+def notifications_a_second(cloud):
+    """Publish → a topic → a queue, until the queue has them all."""
+    url, arn = cloud.queue("notifications", "sns.amazonaws.com")
+    topic = re.search(r"<TopicArn>(.*?)</TopicArn>", cloud.sns("CreateTopic", Name="bench")).group(1)
+    cloud.sns("Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    batch = {}
+    for place in range(1, 11):
+        batch[f"PublishBatchRequestEntries.member.{place}.Id"] = str(place)
+        batch[f"PublishBatchRequestEntries.member.{place}.Message"] = "x" * 200
+
+    def whole():
+        in_tens(NOTIFICATIONS, lambda _: cloud.sns("PublishBatch", TopicArn=topic, **batch))
+        until(lambda: cloud.depth(url) >= NOTIFICATIONS)
+
+    return NOTIFICATIONS / timed(whole)
+
+
+def chain(rounds):
+    """What goes through the event chain."""
+    crawled, direct, bursts, memory, events, notifications = [], [], [], [], [], []
+    for _ in range(rounds):
+        with Project() as folder:
+            lake(folder, "apply", "--yes")
+            cloud = Cloud(folder)
+            LOCAL.connection = None
+            cloud.confirm()
+            for seed in range(4):
+                path = csv(folder, seed)
+                time.sleep(CRAWLER_RESTS)
+                elapsed = put_to_mail(folder, cloud, "orders", path), put_to_mail(folder, cloud, "direct", path)
+                if seed > 0:  # the first also starts the functions
+                    crawled.append(elapsed[0])
+                    direct.append(elapsed[1])
+            bursts.append(burst(folder, cloud))
+            memory.append(cloud.peak_memory())
+            events.append(events_a_second(cloud))
+            notifications.append(notifications_a_second(cloud))
+    median = statistics.median
+    return [
+        ("put of a 1 MB CSV → crawl → Parquet → mail, functions warm", f"{median(crawled):.3f} s", "1 s"),
+        ("the same without a crawler", f"{median(direct):.3f} s", "0.3 s"),
+        (f"burst of {BURST_FILES} files with a crawler → as many mails", f"{median(bursts):.1f} s", ""),
+        ("memory of the cloud after it, at its peak", f"{median(memory) / 1e6:.0f} MB", ""),
+        ("events a second, PutEvents → rule → queue", f"{median(events):,.0f}", ""),
+        ("notifications a second, PublishBatch → topic → queue", f"{median(notifications):,.0f}", ""),
+    ]
+
+
 def sizes():
     """The binary, and its function package as it goes to AWS (deflated)."""
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +343,7 @@ def measure(rounds):
                 unchanged.append(timed(lambda: lake(folder, "apply", "--yes")))
             for seed in range(4):
                 path = csv(folder, seed)
-                elapsed = timed(lambda: lake(folder, "put", "orders", str(path), "--wait"))
+                elapsed = timed(lambda: lake(folder, "put", "direct", str(path), "--wait"))
                 if seed > 0:  # the first also starts the functions
                     put.append(elapsed)
             nothing_left.append(timed(lambda: lake(folder, "destroy", "--yes")))
@@ -140,7 +353,7 @@ def measure(rounds):
     return [
         ("apply from nothing: start the cloud, package, provision", seconds(from_nothing), "2 s"),
         ("apply without changes, cloud running", seconds(unchanged), "0.3 s"),
-        ("put of a 1 MB CSV → Parquet committed, functions warm", seconds(put), "0.3 s"),
+        ("put of a 1 MB CSV → Parquet committed, no crawler, functions warm", seconds(put), "0.3 s"),
         ("destroy, and proof that nothing is left", seconds(nothing_left), ""),
         ("bootstrap: start to first poll", f"{statistics.median(polls) * 1000:.0f} ms", "50 ms"),
         ("binary, stripped", f"{size / 1e6:.1f} MB", "60 MB"),
@@ -151,9 +364,10 @@ def measure(rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--chain-rounds", type=int, default=3)
     arguments = parser.parse_args()
-    rows = measure(arguments.rounds)
-    print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, medians of {arguments.rounds} rounds\n")
+    rows = measure(arguments.rounds) + chain(arguments.chain_rounds)
+    print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, medians of {arguments.rounds} rounds ({arguments.chain_rounds} of the chain)\n")
     print("| what | measured | aim |\n|---|---|---|")
     for what, measured, aim in rows:
         print(f"| {what} | {measured} | {aim} |")

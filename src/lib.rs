@@ -10,7 +10,7 @@
 
 /// The only room that prints: one file a command.
 pub mod cli;
-/// The embedded AWS: services behind one loopback port.
+/// The embedded AWS: services behind one loopback port, with what goes from one to the other.
 pub mod cloud;
 /// `lake.toml` → [`config::Config`], with errors that point at the line.
 pub mod config;
@@ -24,7 +24,7 @@ pub mod files;
 pub mod graph;
 /// What gets deployed: the functions' zip and the dataset manifest, addressed by content.
 pub mod package;
-/// What runs when an object lands: intake, convert and the ledger between them.
+/// What runs when an object lands: intake, the crawl, convert, the sweep, and the ledger between them.
 pub mod pipeline;
 /// (declared, prior) → [`plan::Plan`]. Pure.
 pub mod plan;

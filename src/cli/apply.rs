@@ -7,10 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     apply::{self, Options, Outcome, Recorder},
+    config::Target,
+    plan::Action,
     state::store::Store,
 };
 
 use super::{
+    cloud::process,
     console::Style,
     context::Context,
     control::{Goal, Prepared, prepare},
@@ -18,6 +21,7 @@ use super::{
     plan::{check_fresh, load},
     progress::Progress,
     render,
+    table::printable,
 };
 
 /// Makes the cloud what lake.toml declares, step by step, in dependency order.
@@ -58,9 +62,41 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         render::summary_of_changes(console, &prepared.plan);
         confirm(context, args.yes || saved.is_some(), "Apply these changes?")?;
     }
+    let invited = invited(&prepared);
     let outcome = execute(context, prepared).await?;
     render::outputs(console, &outcome.outputs);
+    if !invited.is_empty() {
+        tell_invited(context, &invited).await?;
+    }
     console.json(&json!({ "event": "done", "steps": outcome.done, "outputs": outcome.outputs }))
+}
+
+/// Kind of who is told on a topic.
+const SUBSCRIPTION: &str = "aws:sns:Subscription";
+
+/// The addresses that this plan subscribes to the alerts.
+fn invited(prepared: &Prepared) -> Vec<String> {
+    let changes = prepared.plan.changes.iter().filter(|change| change.address.kind == SUBSCRIPTION);
+    let is_new = |action| matches!(action, Action::Create | Action::ReplaceCreateFirst | Action::ReplaceDeleteFirst);
+    let new = changes.filter(|change| is_new(change.action));
+    new.map(|change| change.address.name.clone()).collect()
+}
+
+/// Nobody gets alerts who has not said so.
+async fn tell_invited(context: &Context, invited: &[String]) -> Result<(), CliError> {
+    let console = &context.console;
+    let addresses = printable(&invited.join(", "));
+    console.note(format!("alerts: a mail with a link goes to {addresses}; they begin once that link is opened"));
+    let config = context.config()?;
+    if context.stack(&config)?.target != Target::Embedded {
+        return Ok(());
+    }
+    let relay = process::running(context).await?.and_then(|server| server.smtp);
+    let relay = relay.map_or_else(String::new, |relay| format!(", and is sent through {relay}"));
+    let folder = context.cloud_folder().join("mail");
+    let folder = folder.strip_prefix(".").unwrap_or(&folder);
+    console.note(format!("  on the embedded cloud that mail is a file, {}/*.eml{relay}", folder.display()));
+    Ok(())
 }
 
 /// Asks before anything is changed.

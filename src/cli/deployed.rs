@@ -71,6 +71,17 @@ impl Deployed {
         addresses.filter(|address| address.kind == kind).map(|address| address.name.as_str()).collect()
     }
 
+    /// What the cloud knows the stack's resources of `kind` by.
+    pub fn identities(&self, kind: &str) -> Vec<&str> {
+        let recorded = self.snapshot.resources.values();
+        recorded.filter(|it| it.address.kind == kind).map(|it| it.identity.as_str()).collect()
+    }
+
+    /// An output of the stack; `None` when it has none of that name.
+    pub fn output(&self, name: &str) -> Option<&str> {
+        self.snapshot.outputs.get(name).and_then(Value::as_str)
+    }
+
     /// The ledger, and the functions that work on it.
     pub fn pipeline(&self) -> Result<Aws, CliError> {
         let names = Names {

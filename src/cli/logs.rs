@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_cloudwatchlogs::{Client, types::FilteredLogEvent};
+use aws_sdk_cloudwatchlogs::{Client, operation::filter_log_events::FilterLogEventsError, types::FilteredLogEvent};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -18,13 +18,23 @@ const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 const LATE_MS_MAX: i64 = 10_000;
 /// Kind of the resources whose logs these are.
 const LOG_GROUP: &str = "aws:logs:LogGroup";
+/// Kind of the stack's crawlers.
+const CRAWLER: &str = "aws:glue:Crawler";
+/// What stands for all crawlers of the stack.
+const CRAWLERS: &str = "crawler";
+/// Where Glue logs what all crawlers of an account do, each in a stream of its name
+/// (<https://docs.aws.amazon.com/glue/latest/dg/console-crawlers-details.html>).
+const CRAWLERS_LOG_GROUP: &str = "/aws-glue/crawlers";
 
-/// Shows what a function of the lake logged: `intake` or `convert`.
+/// Shows what a function of the lake logged: `intake`, `convert` or `sweep`; or its crawlers: `crawler`.
+///
+/// `intake` writes down which files have come, `convert` makes Parquet of them, `sweep` looks every five minutes for
+/// what was left behind.
 ///
 /// Example: lake logs convert --since 10m --follow
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function.
+    /// The function, or `crawler`.
     #[arg(value_name = "FUNCTION")]
     function: String,
     /// Goes on with what comes.
@@ -63,14 +73,12 @@ struct Line<'a> {
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let deployed = Deployed::open(context).await?;
-    let group = deployed.identity(LOG_GROUP, &args.function).ok_or_else(|| {
-        let names = deployed.names(LOG_GROUP).join(", ");
-        CliError::usage(format!("there is no function `{}`", args.function)).hint(format!("the functions are: {names}"))
-    })?;
+    let (group, streams) = place(&deployed, &args.function)?;
     let begin = Timestamp::now().checked_sub(args.since).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut tail = Tail {
         client: Client::new(&deployed.connection.sdk),
         group,
+        streams,
         pattern: args.filter.as_deref(),
         start_ms: begin.as_millisecond().max(0),
         latest_ms: 0,
@@ -90,10 +98,27 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The log group of what goes by that name, and its streams there; none means all.
+fn place<'a>(deployed: &'a Deployed, name: &str) -> Result<(&'a str, Vec<&'a str>), CliError> {
+    if let Some(group) = deployed.identity(LOG_GROUP, name) {
+        return Ok((group, Vec::new()));
+    }
+    let crawlers = deployed.identities(CRAWLER);
+    if name == CRAWLERS && !crawlers.is_empty() {
+        return Ok((CRAWLERS_LOG_GROUP, crawlers));
+    }
+    let mut names = deployed.names(LOG_GROUP);
+    names.extend((!crawlers.is_empty()).then_some(CRAWLERS));
+    Err(CliError::usage(format!("there is no log of `{name}`"))
+        .hint(format!("there are logs of: {}", names.join(", "))))
+}
+
 /// The end of a log group, as far as it has been shown.
 struct Tail<'a> {
     client: Client,
     group: &'a str,
+    /// The streams to look at; all of the group when there are none.
+    streams: Vec<&'a str>,
     pattern: Option<&'a str>,
     start_ms: i64,
     latest_ms: i64,
@@ -104,11 +129,38 @@ struct Tail<'a> {
 impl Tail<'_> {
     /// Shows what has not been shown, and tells how much that was.
     async fn show_new(&mut self, context: &Context) -> Result<usize, CliError> {
+        let streams: Vec<Option<&str>> = match self.streams.is_empty() {
+            true => vec![None],
+            false => self.streams.iter().copied().map(Some).collect(),
+        };
+        let mut shown = 0;
+        // One by one: a stream that is not there yet would refuse all of them.
+        for stream in streams {
+            shown += self.show_new_of(context, stream).await?;
+        }
+        self.start_ms = self.start_ms.max(self.latest_ms - LATE_MS_MAX);
+        self.seen.retain(|_, time| *time >= self.start_ms);
+        Ok(shown)
+    }
+
+    async fn show_new_of(&mut self, context: &Context, stream: Option<&str>) -> Result<usize, CliError> {
         let request = self.client.filter_log_events().log_group_name(self.group).start_time(self.start_ms);
+        let request = request.set_log_stream_names(stream.map(|stream| vec![stream.to_owned()]));
         let mut pages = request.set_filter_pattern(self.pattern.map(str::to_owned)).into_paginator().send();
         let mut shown = 0;
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| super::service_error("logs:FilterLogEvents", self.group, error))?;
+            let page = match page {
+                // Glue makes group and stream when a crawler first runs.
+                Err(error)
+                    if stream.is_some()
+                        && error
+                            .as_service_error()
+                            .is_some_and(FilterLogEventsError::is_resource_not_found_exception) =>
+                {
+                    return Ok(0);
+                }
+                page => page.map_err(|error| super::service_error("logs:FilterLogEvents", self.group, error))?,
+            };
             for event in page.events() {
                 let (id, time) = (event.event_id().unwrap_or_default(), event.timestamp().unwrap_or_default());
                 if self.seen.insert(id.to_owned(), time).is_none() {
@@ -118,8 +170,6 @@ impl Tail<'_> {
                 self.latest_ms = self.latest_ms.max(time);
             }
         }
-        self.start_ms = self.start_ms.max(self.latest_ms - LATE_MS_MAX);
-        self.seen.retain(|_, time| *time >= self.start_ms);
         Ok(shown)
     }
 }

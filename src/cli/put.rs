@@ -18,7 +18,7 @@ use super::{
     context::Context,
     deployed::Deployed,
     error::CliError,
-    follow::{Followed, follow},
+    follow::{Followed, Hop, follow},
     transfer::{Display, Shown, upload},
 };
 
@@ -30,7 +30,8 @@ const WAIT_SECONDS_DEFAULT: u64 = 300;
 /// Uploads CSV files into a dataset; the lake converts them to Parquet by itself.
 ///
 /// A file of the same name supersedes the one that was put before: its rows replace the older ones. With --wait, the
-/// command follows every file until its rows are in the table, and fails when one of them is given up.
+/// command follows every file until its rows are in the table, and fails when one of them is given up. "told" says that
+/// the event was sent which alerts follow from.
 ///
 /// Example: lake put flights data/*.csv --wait
 #[derive(Debug, clap::Args)]
@@ -69,6 +70,8 @@ pub struct Placed {
     pub etag: Option<String>,
     /// What the lake made of it, when that was waited for.
     pub result: Option<Followed>,
+    /// The stages that were seen on the way there.
+    pub hops: Vec<Hop>,
     /// Why it did not get that far.
     pub error: Option<String>,
     /// From the upload's begin to its end, or to the end of waiting, milliseconds.
@@ -102,7 +105,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         error = error.hint("put a mended file under the same name, or `lake retry` once the reason is gone");
     }
     if placed.iter().any(|placed| matches!(placed.result, Some(Followed::TimedOut { .. }))) {
-        error = error.hint("it goes on without this command: `lake status`, `lake logs convert`");
+        error = error.hint("it goes on without this command: `lake status` shows where it is, `lake logs convert` why");
     }
     Err(error)
 }
@@ -158,7 +161,8 @@ async fn put_one(
 ) -> Placed {
     let begun = Instant::now();
     let shown = display.file(&key, bytes);
-    let mut placed = Placed { file, key, bytes, etag: None, result: None, error: None, milliseconds: 0 };
+    let mut placed =
+        Placed { file, key, bytes, etag: None, result: None, hops: Vec::new(), error: None, milliseconds: 0 };
     let result = upload_and_follow(args, deployed, dataset, &shown, &mut placed, begun).await;
     placed.error = result.err().map(|error| error.to_string());
     placed.milliseconds = milliseconds(begun.elapsed());
@@ -187,34 +191,39 @@ async fn upload_and_follow(
     shown.hop("uploaded", &uploaded);
     let limit = Duration::from_secs(args.timeout);
     let following = follow(deployed, dataset, &placed.key, &etag, limit, |stage, detail| shown.hop(stage, detail));
-    let result = shown.unless_interrupted(following).await?;
-    let (style, word, detail) = told(&result, milliseconds(begun.elapsed()));
+    let (result, hops) = shown.unless_interrupted(following).await?;
+    let (style, word, detail) = told(&result, hops.last(), milliseconds(begun.elapsed()));
     shown.end(style, word, &detail);
-    placed.result = Some(result);
+    (placed.result, placed.hops) = (Some(result), hops);
     Ok(())
 }
 
-/// How a result is told.
-fn told(result: &Followed, milliseconds: u64) -> (Style, &'static str, String) {
+/// How a result is told, after the last stage before it.
+fn told(result: &Followed, last: Option<&Hop>, milliseconds: u64) -> (Style, &'static str, String) {
+    let took = last.map_or_else(String::new, |hop| format!("{}, ", hop.told()));
+    let took = format!("{took}{milliseconds} ms in all");
+    let word_of = |told: &bool| if *told { "told" } else { "nobody is told yet" };
     match result {
-        Followed::Committed { run: Some(run), .. } => {
+        Followed::Committed { run: Some(run), told, .. } => {
             let report = &run.report;
             let detail = format!(
-                "{} rows read, {} kept, {} rejected; {} → {}; {milliseconds} ms",
+                "{} rows read, {} kept, {} rejected; {} → {}; {took}; {}",
                 HumanCount(report.read),
                 HumanCount(report.kept),
                 HumanCount(report.rejected),
                 HumanBytes(report.bytes_read),
                 HumanBytes(report.bytes_written),
+                word_of(told),
             );
             let style = if report.rejected > 0 { Style::Changed } else { Style::Good };
             (style, "committed", detail)
         }
-        Followed::Committed { run: None, rows, rejected } => {
-            let detail = format!("{} rows kept, {} rejected", HumanCount(*rows), HumanCount(*rejected));
+        Followed::Committed { run: None, rows, rejected, told } => {
+            let (rows, rejected) = (HumanCount(*rows), HumanCount(*rejected));
+            let detail = format!("{rows} rows kept, {rejected} rejected; {took}; {}", word_of(told));
             (Style::Good, "committed", detail)
         }
-        Followed::Parked { code, message } => (Style::Bad, "parked", format!("{code}: {message}")),
+        Followed::Parked { code, told, .. } => (Style::Bad, "parked", format!("{code}; {took}; {}", word_of(told))),
         other => (Style::Bad, other.word(), other.failure().unwrap_or_default()),
     }
 }

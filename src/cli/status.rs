@@ -1,19 +1,23 @@
 //! `lake status`
 
-use std::collections::BTreeMap;
+mod crawler;
+mod objects;
+mod trouble;
 
-use indicatif::{HumanBytes, HumanCount};
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{
-    dataset::Dataset,
-    pipeline::{
-        ports::CloudError,
-        view::{self, Page},
-    },
-};
+use crate::dataset::Dataset;
 
+use self::{
+    crawler::Crawler,
+    objects::{Object, Objects, State},
+    trouble::Trouble,
+};
 use super::{
     console::Style,
     context::Context,
@@ -25,7 +29,10 @@ use super::{
 /// Objects of each dataset that are shown unless told otherwise.
 const LIMIT_DEFAULT: usize = 50;
 
-/// Shows how far every file has come: waiting, being converted, committed, parked, and why.
+/// Shows how far every file has come, and what somebody should look at.
+///
+/// A file waits for a crawl that begins after it came (with catalog = "crawler"), is converted and committed, or
+/// parked with the reason. "told" says that the event was sent which alerts follow from.
 ///
 /// Example: lake status flights
 #[derive(Debug, clap::Args)]
@@ -38,66 +45,6 @@ pub struct Args {
     limit: usize,
 }
 
-/// How far an object has come. In the order of how much it needs a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// Given up, with a reason.
-    Parked,
-    /// In the raw bucket, and no function has heard of it.
-    Unheard,
-    /// Waits.
-    Pending,
-    /// Being converted.
-    Converting,
-    /// Decided, and being finished.
-    Finishing,
-    /// Its rows are in the table.
-    Committed,
-    /// Its rows are in the table, and it is no longer in the raw bucket.
-    SourceGone,
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            State::Parked => "parked",
-            State::Unheard => "unheard of",
-            State::Pending => "pending",
-            State::Converting => "converting",
-            State::Finishing => "finishing",
-            State::Committed => "committed",
-            State::SourceGone => "source gone",
-        }
-    }
-
-    fn style(self) -> Style {
-        match self {
-            State::Parked => Style::Bad,
-            State::Unheard | State::SourceGone => Style::Faint,
-            State::Pending | State::Converting | State::Finishing => Style::Changed,
-            State::Committed => Style::Good,
-        }
-    }
-}
-
-/// One object of the raw bucket, or one that was there.
-#[derive(Debug, Clone, Serialize)]
-struct Object {
-    key: String,
-    state: State,
-    /// Size in the raw bucket; `None` when it is gone from there.
-    bytes: Option<u64>,
-    /// Rows that readers see.
-    rows: u64,
-    /// Rows that were set aside.
-    rejected: u64,
-    /// When it came into this state.
-    since: Option<jiff::Timestamp>,
-    /// What stands in its way.
-    error: Option<String>,
-}
-
 /// A dataset's objects and their sums.
 #[derive(Debug, Default, Serialize)]
 struct Totals {
@@ -107,59 +54,86 @@ struct Totals {
     rejected: u64,
 }
 
+impl Totals {
+    fn of(objects: &[Object]) -> Self {
+        let mut totals = Totals { objects: objects.len() as u64, ..Totals::default() };
+        for object in objects {
+            *totals.by_state.entry(object.state.name()).or_default() += 1;
+            totals.rows += object.rows;
+            totals.rejected += object.rejected;
+        }
+        totals
+    }
+
+    /// The counts in words, what needs a look first.
+    fn words(&self) -> String {
+        let counted = State::ALL.iter().filter_map(|state| Some((self.by_state.get(state.name())?, state.word())));
+        let words: Vec<String> = counted.map(|(count, word)| format!("{} {word}", HumanCount(*count))).collect();
+        match words.is_empty() {
+            true => "no files yet".to_owned(),
+            false => words.join(", "),
+        }
+    }
+}
+
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let deployed = Deployed::open(context).await?;
     let mut documents = Vec::new();
     for dataset in deployed.datasets(args.dataset.as_deref())? {
-        let (mut objects, damaged) = objects(&deployed, dataset).await?;
+        let (found, crawler) = futures::join!(Objects::of(&deployed, dataset), Crawler::of(&deployed, &dataset.name));
+        let Objects { objects, damaged } = found?;
+        // What is known of the files is shown without it.
+        let crawler = crawler.inspect_err(|error| context.console.warn(error)).ok().flatten();
         for damaged in &damaged {
             context.console.warn(damaged);
         }
-        objects.sort_by(|a, b| (a.state, b.since, &a.key).cmp(&(b.state, a.since, &b.key)));
-        let totals = totals(&objects);
-        show(context, dataset, &objects, &totals, args.limit);
-        documents.push(json!({ "dataset": dataset.name, "totals": totals, "objects": objects, "damaged": damaged }));
+        let totals = Totals::of(&objects);
+        show(context, dataset, &objects, &totals, crawler.as_ref(), args.limit);
+        documents.push(json!({
+            "dataset": dataset.name,
+            "totals": totals,
+            "crawler": crawler,
+            "objects": objects,
+            "damaged": damaged,
+        }));
     }
-    context.console.json(&json!({ "datasets": documents }))
+    let trouble = Trouble::of(&deployed, context).await;
+    trouble.show(context, Timestamp::now());
+    context.console.json(&json!({ "datasets": documents, "trouble": trouble }))
 }
 
-fn totals(objects: &[Object]) -> Totals {
-    let mut totals = Totals { objects: objects.len() as u64, ..Totals::default() };
-    for object in objects {
-        *totals.by_state.entry(object.state.word()).or_default() += 1;
-        totals.rows += object.rows;
-        totals.rejected += object.rejected;
-    }
-    totals
-}
-
-fn show(context: &Context, dataset: &Dataset, objects: &[Object], totals: &Totals, limit: usize) {
-    let console = &context.console;
-    let states: Vec<String> = totals.by_state.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let files = match states.is_empty() {
-        true => "no files yet".to_owned(),
-        false => states.join(", "),
-    };
+fn show(
+    context: &Context,
+    dataset: &Dataset,
+    objects: &[Object],
+    totals: &Totals,
+    crawler: Option<&Crawler>,
+    limit: usize,
+) {
+    let (console, now) = (&context.console, Timestamp::now());
     let name = console.paint(&dataset.name, Style::Strong);
     let (rows, rejected) = (HumanCount(totals.rows), HumanCount(totals.rejected));
-    console.say(format!("{name}: {files}; {rows} rows in the table, {rejected} rejected"));
+    console.say(format!("{name}: {}; {rows} rows in the table, {rejected} rejected", totals.words()));
+    if let Some(crawler) = crawler {
+        crawler.show(context, now);
+    }
     let mut table = Table::new([
         ("file", Align::Left),
         ("state", Align::Left),
+        ("since", Align::Left),
         ("size", Align::Right),
         ("rows", Align::Right),
         ("rejected", Align::Right),
-        ("since", Align::Left),
         ("", Align::Left),
     ]);
     for object in objects.iter().take(limit) {
         table.row(vec![
             Cell::plain(&object.key),
-            Cell::styled(object.state.word(), object.state.style()),
+            Cell::styled(object.word(), object.state.style()),
+            object.since.map_or_else(|| "-".to_owned(), |since| ago(since, now)).into(),
             object.bytes.map_or_else(|| "-".into(), |bytes| HumanBytes(bytes).into()),
             HumanCount(object.rows).into(),
             HumanCount(object.rejected).into(),
-            object.since.map_or_else(|| "-".into(), |since| format!("{since:.0}").into()),
             object.error.as_deref().unwrap_or_default().into(),
         ]);
     }
@@ -171,99 +145,33 @@ fn show(context: &Context, dataset: &Dataset, objects: &[Object], totals: &Total
     }
 }
 
-/// Every object of a dataset: what the ledger knows, and what lies in the raw bucket.
-async fn objects(deployed: &Deployed, dataset: &Dataset) -> Result<(Vec<Object>, Vec<String>), CliError> {
-    let ledger = deployed.pipeline()?;
-    let mut raw = raw_objects(deployed, dataset).await?;
-    let (mut objects, mut damaged) = (BTreeMap::<String, Object>::new(), Vec::new());
-    let (name, now) = (dataset.name.as_str(), jiff::Timestamp::now());
-    // Later ones overrule earlier ones: a marker tells of what is newer than the record.
-    for commit in all(&mut damaged, async |page| view::commits(&ledger, name, page).await).await? {
-        let Some(current) = &commit.current else { continue };
-        let here = raw.get(&commit.key);
-        let state = match here {
-            _ if commit.attempt.is_some() => State::Finishing,
-            None => State::SourceGone,
-            Some(here) if here.etag != current.etag => State::Unheard,
-            Some(_) => State::Committed,
-        };
-        let (rows, rejected, since) = (current.rows, current.rejected, Some(current.finished_at));
-        let bytes = here.map(|here| here.bytes);
-        objects
-            .insert(commit.key.clone(), Object { key: commit.key, state, bytes, rows, rejected, since, error: None });
+/// How long ago something was, in words. The cloud's clock may be ahead of ours.
+fn ago(then: Timestamp, now: Timestamp) -> String {
+    match u64::try_from(now.duration_since(then).as_secs()) {
+        Ok(seconds @ 1..) => format!("{} ago", HumanDuration(Duration::from_secs(seconds))),
+        _ => "now".to_owned(),
     }
-    for parked in all(&mut damaged, async |page| view::parked(&ledger, name, page).await).await? {
-        let object = entry(&mut objects, &raw, &parked.key);
-        // A newer version than the one given up is on its way, or gone.
-        if raw.get(&parked.key).is_none_or(|here| here.etag == parked.etag) {
-            object.state = State::Parked;
-            object.since = Some(parked.parked_at);
-            object.error = Some(format!("{}: {}", parked.code, parked.message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_has_passed_is_told_in_words() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        assert_eq!(ago(at(100), at(112)), "12 seconds ago");
+        assert_eq!(ago(at(0), at(7_200)), "2 hours ago");
+        for now in [100, 99, 0] {
+            assert_eq!(ago(at(100), at(now)), "now");
         }
     }
-    for marker in all(&mut damaged, async |page| view::pending(&ledger, name, page).await).await? {
-        let object = entry(&mut objects, &raw, &marker.key);
-        let claim = marker.live_claim(now);
-        object.state = if claim.is_some() { State::Converting } else { State::Pending };
-        object.since = Some(claim.map_or(marker.noted_at, |claim| claim.since));
-        object.error.clone_from(&marker.last_error);
-    }
-    raw.retain(|key, _| !objects.contains_key(key));
-    for key in raw.keys() {
-        entry(&mut objects, &raw, key);
-    }
-    Ok((objects.into_values().collect(), damaged))
-}
 
-fn entry<'a>(objects: &'a mut BTreeMap<String, Object>, raw: &BTreeMap<String, Raw>, key: &str) -> &'a mut Object {
-    objects.entry(key.to_owned()).or_insert_with(|| Object {
-        key: key.to_owned(),
-        state: State::Unheard,
-        bytes: raw.get(key).map(|raw| raw.bytes),
-        rows: 0,
-        rejected: 0,
-        since: None,
-        error: None,
-    })
-}
-
-/// All records of a kind, page by page.
-async fn all<T>(
-    damaged: &mut Vec<String>,
-    read: impl AsyncFn(Option<&str>) -> Result<Page<T>, CloudError>,
-) -> Result<Vec<T>, CliError> {
-    let (mut records, mut page) = (Vec::new(), None::<String>);
-    loop {
-        let read = read(page.as_deref()).await?;
-        records.extend(read.records);
-        damaged.extend(read.damaged);
-        page = read.next;
-        if page.is_none() {
-            return Ok(records);
-        }
+    #[test]
+    fn counts_are_told_in_the_order_of_how_much_they_need_a_look() {
+        let by_state = [("committed", 1_200), ("awaiting_crawl", 3), ("parked", 1)].into();
+        let totals = Totals { by_state, ..Totals::default() };
+        assert_eq!(totals.words(), "1 parked, 3 waiting for a crawl, 1,200 committed");
+        assert_eq!(Totals::default().words(), "no files yet");
     }
-}
-
-/// An object as the raw bucket lists it.
-struct Raw {
-    etag: String,
-    bytes: u64,
-}
-
-async fn raw_objects(deployed: &Deployed, dataset: &Dataset) -> Result<BTreeMap<String, Raw>, CliError> {
-    let list = deployed.connection.s3().list_objects_v2().bucket(&deployed.raw_bucket).prefix(&dataset.source);
-    let mut pages = list.into_paginator().send();
-    let mut objects = BTreeMap::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| super::service_error("s3:ListObjectsV2", &deployed.raw_bucket, error))?;
-        for object in page.contents() {
-            let (Some(key), Some(etag)) = (object.key(), object.e_tag()) else { continue };
-            let bytes = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-            // A key that ends in a slash is a console's idea of a folder.
-            if !key.ends_with('/') {
-                objects.insert(key.to_owned(), Raw { etag: etag.to_owned(), bytes });
-            }
-        }
-    }
-    Ok(objects)
 }

@@ -223,7 +223,7 @@ impl Shown<'_> {
     }
 
     fn say(&self, style: Style, word: &str, detail: &str) {
-        let word = self.display.console.paint(format!("{word:<10}"), style);
+        let word = self.display.console.paint(format!("{word:<13}"), style);
         let line = format!("{:width$}  {word}  {}", self.name, printable(detail), width = self.display.width);
         self.display.line(line.trim_end());
     }

@@ -19,14 +19,20 @@ use super::{
     s3::S3Objects,
     server::{Background, Services},
     service::Service,
-    sns::{self, Sns},
+    sns::{self, SmtpRelay, Sns},
     sqs::Sqs,
     store::{Store, StoreError},
     sts::Sts,
 };
 
-/// Starts every service but S3 over one store. `endpoint` is the cloud's own URL, which functions are given.
-pub(super) async fn services(store: Arc<Store>, objects: S3Objects, endpoint: String) -> Result<Services, StoreError> {
+/// Starts every service but S3 over one store. `endpoint` is the cloud's own URL, which functions are given; mail
+/// leaves the machine through `smtp`.
+pub(super) async fn services(
+    store: Arc<Store>,
+    objects: S3Objects,
+    endpoint: String,
+    smtp: Option<SmtpRelay>,
+) -> Result<Services, StoreError> {
     let faults = Faults::open(&store)?;
     let exchange = Exchange::with_faults(Arc::clone(&faults));
     let (meter, data) = Meter::channel();
@@ -44,7 +50,7 @@ pub(super) async fn services(store: Arc<Store>, objects: S3Objects, endpoint: St
         victims: Arc::clone(faults.victims()),
     };
     let lambda = Lambda::start(Arc::clone(&store), lambda::Options::new(endpoint.clone()), neighbours).await?;
-    let mail = sns::Options { endpoint, smtp: None };
+    let mail = sns::Options { endpoint, smtp };
     let sns = Sns::start(Arc::clone(&store), mail, Arc::clone(&exchange), meter.clone())?;
     let events = Events::start(Arc::clone(&store), Arc::clone(&exchange), meter.clone())?;
     exchange.enter("lambda", &(Arc::clone(&lambda) as _));

@@ -39,7 +39,7 @@ impl Cloud {
 
     async fn start_with_iam(iam: bool) -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { folder: folder.path().to_owned(), port: None, iam };
+        let options = Options { folder: folder.path().to_owned(), port: None, iam, smtp: None };
         let server = Server::start(options).await.unwrap();
         Cloud { _folder: folder, server }
     }

@@ -26,6 +26,7 @@ use super::{
     gateway::Gateway,
     s3::{S3Front, S3Objects, S3Sweeper},
     service::Service,
+    sns::SmtpRelay,
     store::{Store, StoreError},
 };
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// Whether policies are evaluated. Signatures are checked either way.
     pub iam: bool,
+    /// Where mail is sent besides its files.
+    pub smtp: Option<SmtpRelay>,
 }
 
 /// Why the cloud could not start.
@@ -118,7 +121,9 @@ pub struct Server {
 impl Server {
     /// Opens the folder, binds the port and begins to serve on the current tokio runtime.
     pub async fn start(options: Options) -> Result<Server, ServerError> {
-        Self::start_with(options, assembly::services).await
+        let smtp = options.smtp.clone();
+        let services = async move |store, objects, endpoint| assembly::services(store, objects, endpoint, smtp).await;
+        Self::start_with(options, services).await
     }
 
     /// [`Server::start`] with services of the caller's choice.
@@ -126,7 +131,7 @@ impl Server {
         options: Options,
         services: impl AsyncFnOnce(Arc<Store>, S3Objects, String) -> Result<Services, StoreError>,
     ) -> Result<Server, ServerError> {
-        let Options { folder, port, iam } = options;
+        let Options { folder, port, iam, smtp: _ } = options;
         let store = Store::open(&folder).map_err(|error| match error {
             StoreError::Database(source) if matches!(*source, redb::Error::DatabaseAlreadyOpen) => {
                 ServerError::FolderInUse { folder: folder.clone() }

@@ -192,7 +192,9 @@ fn invoke_permission(program: &mut Program, inputs: &Inputs, name: &str, to: &De
         principal: "events.amazonaws.com".into(),
         // One statement for all of them: a function's policy is 20 KB at most.
         source_arn: rules(inputs).into(),
-        source_account: inputs.account_id.as_str().into(),
+        // The ARN has the account in it, and EventBridge is not documented to tell it besides
+        // (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html).
+        source_account: "".into(),
     };
     program.declare(name, permission)
 }

@@ -264,7 +264,7 @@ impl Ground<'_> {
             ("LAKE_DATABASE", catalog.database.name()),
             ("LAKE_MANIFEST", inputs.manifest.key.as_str().into()),
         ];
-        let crawlers = crawlers.into_iter().flat_map(|crawlers| {
+        let crawlers = crawlers.iter().flat_map(|crawlers| {
             [
                 ("LAKE_CRAWLERS", format!("{MANIFEST_PREFIX}{CRAWLERS_KEY}").into()),
                 // Other crawlers, another environment: functions that are warm begin anew and read the names again.

@@ -70,7 +70,8 @@ async fn an_upload_goes_by_marker_crawl_catalog_event_conversion_and_event_to_a_
     let raw = table("raw_orders").await;
     assert_eq!(raw.parameters().unwrap()["classification"], "csv");
     assert_eq!(raw.parameters().unwrap()["UPDATED_BY_CRAWLER"], crawler.name().unwrap());
-    let columns: Vec<_> = raw.storage_descriptor().unwrap().columns().iter().map(|column| column.name()).collect();
+    let columns: Vec<_> =
+        raw.storage_descriptor().unwrap().columns().iter().map(aws_sdk_glue::types::Column::name).collect();
     assert_eq!(columns, ["id", "price", "placed", "note"]);
     assert!(table("orders").await.storage_descriptor().unwrap().location().unwrap().contains(&processed));
 
@@ -185,8 +186,13 @@ async fn a_crawler_whose_role_may_no_longer_read_fails_is_reported_and_goes_on_w
     confirm_mails(&project).await;
     let iam = aws_sdk_iam::Client::new(&project.sdk().await);
     let roles = iam.list_roles().send().await.unwrap();
-    let role =
-        roles.roles().iter().map(|role| role.role_name()).find(|name| name.contains("crawler")).unwrap().to_owned();
+    let role = roles
+        .roles()
+        .iter()
+        .map(aws_sdk_iam::types::Role::role_name)
+        .find(|name| name.contains("crawler"))
+        .unwrap()
+        .to_owned();
     iam.delete_role_policy().role_name(&role).policy_name("crawler").send().await.unwrap();
     let path = project.write("a.csv", rows(0..10));
     project.lake(&["put", "orders", &path]).ok();

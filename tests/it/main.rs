@@ -4,11 +4,17 @@
 mod chain;
 mod config;
 mod control;
+<<<<<<< HEAD
+mod faults;
+=======
+mod mail;
+>>>>>>> v-cli
 mod models;
 mod peers;
 mod pipeline;
 mod policies;
 mod python;
 mod record;
+mod status;
 mod tidy;
 mod world;

@@ -90,6 +90,9 @@ pub fn mails(project: &Project) -> Vec<String> {
 
 /// Quoted-printable's soft line breaks and escapes undone, as a mail program does.
 fn unfolded(mail: &str) -> String {
+    if !mail.contains("quoted-printable") {
+        return mail.to_owned();
+    }
     let joined = mail.replace("=\r\n", "").replace("=\n", "");
     let mut text = Vec::new();
     let mut bytes = joined.bytes().peekable();
@@ -112,16 +115,20 @@ fn unfolded(mail: &str) -> String {
 
 /// Follows the link of every confirmation mail, as whoever got it would.
 pub async fn confirm_mails(project: &Project) {
-    let link = until("the confirmation mail", async || {
-        let mails = mails(project);
-        mails.iter().find_map(|mail| {
-            let start = mail.find("http://127.0.0.1")?;
-            let link: String =
-                mail[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '<').collect();
-            link.contains("ConfirmSubscription").then_some(link)
-        })
-    });
-    let answer = get(&link.await);
+    let link = until("the confirmation mail", async || mails(project).iter().find_map(|mail| confirmation_link(mail)));
+    follow(&link.await);
+}
+
+/// The link of a mail that confirms a subscription.
+pub fn confirmation_link(mail: &str) -> Option<String> {
+    let start = mail.find("http://127.0.0.1")?;
+    let link: String = mail[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '<').collect();
+    link.contains("ConfirmSubscription").then_some(link)
+}
+
+/// Opens a link that must work.
+pub fn follow(link: &str) {
+    let answer = get(link);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 

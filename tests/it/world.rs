@@ -166,7 +166,13 @@ impl Project {
         found.extend(databases.database_list().iter().map(|database| format!("database {}", database.name())));
         let groups = aws_sdk_cloudwatchlogs::Client::new(&sdk).describe_log_groups().send().await.unwrap();
         found.extend(
-            groups.log_groups().iter().filter_map(|it| it.log_group_name()).map(|name| format!("log group {name}")),
+            groups
+                .log_groups()
+                .iter()
+                .filter_map(|it| it.log_group_name())
+                // Glue makes it for all crawlers of the account: it is no lake's, and stays.
+                .filter(|name| *name != "/aws-glue/crawlers")
+                .map(|name| format!("log group {name}")),
         );
         found
     }

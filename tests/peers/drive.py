@@ -121,6 +121,14 @@ sns.set_subscription_attributes(
     SubscriptionArn=subscribed["SubscriptionArn"], AttributeName="FilterPolicy", AttributeValue="{}"
 )
 let_in("sns.amazonaws.com")
+statement = {
+    "Effect": "Allow",
+    "Principal": {"Service": "cloudwatch.amazonaws.com"},
+    "Action": "sns:Publish",
+    "Resource": topic,
+}
+policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
 cloudwatch.put_metric_alarm(
     AlarmName="hand",
     Namespace="hand",

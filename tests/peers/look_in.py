@@ -18,7 +18,12 @@ tables = [
     for table in glue.get_tables(DatabaseName=database["Name"])["TableList"]
 ]
 logs = boto3.client("logs")
-groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+# Glue makes a group for all crawlers of the account: it is no lake's, and stays.
+groups = [
+    group["logGroupName"]
+    for group in logs.describe_log_groups()["logGroups"]
+    if group["logGroupName"] != "/aws-glue/crawlers"
+]
 lines = [
     event["message"] for group in groups for event in logs.filter_log_events(logGroupName=group)["events"]
 ]

@@ -284,6 +284,9 @@ class Peer:
         if not error:
             return
         code = error.get("Code", "")
+        if "awsQueryCompatible" in self.client.meta.service_model.metadata and answer.protocol == "json":
+            # boto3 gives the code that the query protocol had, from a header; the model knows the error by its shape.
+            code = json.loads(response_dict["body"])["__type"].rpartition("#")[2]
         if code in ABSENT:
             absent.append(answer.title)
         elif code not in declared(operation) | COMMON | (S3 if answer.protocol == "rest-xml" else set()):

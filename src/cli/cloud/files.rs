@@ -43,6 +43,9 @@ pub struct ServerFile {
     /// Whether it evaluates IAM policies.
     #[serde(default)]
     pub iam: Enforcement,
+    /// URL of the relay that mail is sent to, without the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<String>,
 }
 
 /// Whether a cloud evaluates IAM policies. Signatures are checked either way.
@@ -235,6 +238,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             started: jiff::Timestamp::now(),
             iam: Enforcement::On,
+            smtp: None,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod files;
 pub mod inventory;
 /// The server's process.
 pub mod process;
+mod relay;
 mod reset;
 mod serve;
 mod start;

@@ -17,7 +17,10 @@ use crate::{
     config::DEFAULT_REGION,
 };
 
-use super::files::{Enforcement, Files, ServerFile};
+use super::{
+    files::{Enforcement, Files, ServerFile},
+    relay::{PASSWORD_VARIABLE, Relay},
+};
 
 /// Longest time from spawning the server to its being ready. After a crash the store is checked first.
 const START_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -58,14 +61,23 @@ pub async fn running(context: &Context) -> Result<Option<ServerFile>, CliError> 
 
 /// The cloud of the project, started when it does not run.
 pub async fn ensure_running(context: &Context) -> Result<ServerFile, CliError> {
-    ensure_running_on(context, None, Enforcement::On).await.map(|(server, _)| server)
+    ensure_running_on(context, None, &Settings::default()).await.map(|(server, _)| server)
 }
 
-/// [`ensure_running`] on a certain port, with policies evaluated or not; tells whether it was started by this call.
+/// What holds for a cloud as long as it runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    /// Whether policies are evaluated.
+    pub iam: Enforcement,
+    /// Where mail is sent besides its files.
+    pub smtp: Option<Relay>,
+}
+
+/// [`ensure_running`] on a certain port, with certain settings; tells whether it was started by this call.
 pub(super) async fn ensure_running_on(
     context: &Context,
     port: Option<u16>,
-    iam: Enforcement,
+    settings: &Settings,
 ) -> Result<(ServerFile, bool), CliError> {
     if let Some(server) = running(context).await? {
         return Ok((server, false));
@@ -83,12 +95,12 @@ pub(super) async fn ensure_running_on(
     }
     let region = region(context);
     match (port, files.remembered_port()) {
-        (Some(port), _) => start(&files, port, &region, iam).await?,
-        (None, None) => start(&files, 0, &region, iam).await?,
-        (None, Some(remembered)) => match start(&files, remembered, &region, iam).await {
+        (Some(port), _) => start(&files, port, &region, settings).await?,
+        (None, None) => start(&files, 0, &region, settings).await?,
+        (None, Some(remembered)) => match start(&files, remembered, &region, settings).await {
             Err(StartError { port_taken: true, .. }) => {
                 tracing::warn!(port = remembered, "the embedded cloud's port of last time is taken: taking another");
-                start(&files, 0, &region, iam).await?;
+                start(&files, 0, &region, settings).await?;
             }
             other => other?,
         },
@@ -124,13 +136,18 @@ impl From<CliError> for StartError {
 }
 
 /// Starts a server in the background and waits until it serves.
-async fn start(files: &Files, port: u16, region: &str, iam: Enforcement) -> Result<(), StartError> {
+async fn start(files: &Files, port: u16, region: &str, settings: &Settings) -> Result<(), StartError> {
     let failed = |error: io::Error| CliError::failed(format!("the embedded cloud cannot be started: {error}"));
     let folder = files.folder().canonicalize().map_err(failed)?;
     let (log, log_start) = open_log(files).map_err(failed)?;
     let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.args(["-v", "--no-color", "cloud", "serve", "--detached", "--region", region, "--port"]);
-    command.arg(port.to_string()).arg("--iam").arg(iam.to_string()).arg("--folder").arg(&folder);
+    command.arg(port.to_string()).arg("--iam").arg(settings.iam.to_string()).arg("--folder").arg(&folder);
+    match &settings.smtp {
+        // Its password stays in the environment.
+        Some(relay) => command.arg("--smtp").arg(relay.to_string()),
+        None => command.env_remove(PASSWORD_VARIABLE),
+    };
     // Nothing of the caller's AWS set-up concerns it; with a Runtime API it would even take itself for a function.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AWS_")) {
         command.env_remove(name);

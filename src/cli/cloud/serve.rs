@@ -12,7 +12,8 @@ use crate::{
 
 use super::{
     files::{Announced, Enforcement, Files, ServerFile},
-    process::Ready,
+    process::{Ready, Settings},
+    relay::{Relay, RelayError},
 };
 
 /// Runs the embedded cloud in the foreground, for whoever keeps it running.
@@ -32,13 +33,18 @@ pub struct Args {
     /// Whether IAM policies are evaluated.
     #[arg(long, value_name = "WHETHER", default_value = "on")]
     iam: Enforcement,
+    /// Relay that mail is sent to besides its files, without the password, which is in LAKE_SMTP_PASSWORD.
+    #[arg(long, value_name = "URL")]
+    smtp: Option<String>,
     /// Tells on stdout, in one line of JSON, how the start went, and outlives its terminal.
     #[arg(long)]
     detached: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let started = Serving::start(&args.folder, args.port, &args.region, args.iam).await;
+    let smtp = args.smtp.as_deref().map(Relay::parse).transpose()?;
+    let settings = Settings { iam: args.iam, smtp };
+    let started = Serving::start(&args.folder, args.port, &args.region, &settings).await;
     if !args.detached {
         return started?.until_signalled(context).await;
     }
@@ -66,6 +72,9 @@ pub(super) enum StartError {
     /// The server.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The relay of its mail.
+    #[error(transparent)]
+    Relay(RelayError),
     /// What tells others of it.
     #[error("the embedded cloud cannot tell how to reach it: {0}")]
     Announce(#[from] std::io::Error),
@@ -94,7 +103,8 @@ struct Signals {
 
 impl Serving {
     /// Starts the server and lets it be found.
-    pub(super) async fn start(folder: &Path, port: u16, region: &str, iam: Enforcement) -> Result<Self, StartError> {
+    pub(super) async fn start(folder: &Path, port: u16, region: &str, settings: &Settings) -> Result<Self, StartError> {
+        let smtp = settings.smtp.as_ref().map(Relay::with_password).transpose().map_err(StartError::Relay)?;
         // First of all: a signal that comes while it starts is not to cut it off half way.
         let signals = Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -102,7 +112,8 @@ impl Serving {
             _hang_up: signal(SignalKind::hangup())?,
         };
         crate::files::create_private_folder(folder)?;
-        let options = Options { folder: folder.to_owned(), port: Some(port), iam: iam == Enforcement::On };
+        let iam = settings.iam;
+        let options = Options { folder: folder.to_owned(), port: Some(port), iam: iam == Enforcement::On, smtp };
         let server = Server::start(options).await?;
         let root = server.root_credentials();
         let file = ServerFile {
@@ -113,6 +124,7 @@ impl Serving {
             region: region.to_owned(),
             started: jiff::Timestamp::now(),
             iam,
+            smtp: settings.smtp.as_ref().map(Relay::to_string),
         };
         let announced = Files::new(folder).announce(&file)?;
         Ok(Serving { server, announced, file, signals })

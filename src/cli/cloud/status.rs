@@ -45,6 +45,8 @@ fn show_running(context: &Context, server: &ServerFile, bytes: u64, inventory: &
     console.say(format!("since           {:.0}", server.started));
     console.say(format!("iam             {}", server.iam));
     console.say(format!("data            {} in {}", HumanBytes(bytes), folder.display()));
+    let relay = server.smtp.as_ref().map_or_else(String::new, |relay| format!(", sent through {relay}"));
+    console.say(format!("mail            files in {}{relay}", folder.join("mail").display()));
     for (what, names) in inventory.kinds() {
         console.say(format!("{what:<15} {}", names.len()));
     }
@@ -54,6 +56,7 @@ fn show_running(context: &Context, server: &ServerFile, bytes: u64, inventory: &
         "pid": server.pid,
         "since": server.started,
         "iam": server.iam,
+        "smtp": server.smtp,
         "data_bytes": bytes,
         "folder": folder,
         "inventory": inventory,

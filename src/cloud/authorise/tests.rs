@@ -151,3 +151,26 @@ async fn nothing_is_refused_when_policies_are_not_enforced() {
     enforce(&cloud.store, true).unwrap();
     cloud.authorise(&cloud.session(), "s3", denied).unwrap_err();
 }
+
+#[tokio::test]
+async fn a_role_writes_the_log_streams_that_its_policies_name_and_makes_no_group_unasked() {
+    let cloud = Cloud::start().await;
+    let may = |group: &str| cloud.store.read(|tx| crate::cloud::logs::may_write(tx, ROLE, "r", group, "s")).unwrap();
+    assert!(!may("/aws/lambda/f"));
+    let statement = |actions: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":[{actions}],"Resource":"arn:aws:logs:r:000000000000:log-group:/aws/lambda/f:*"}}}}"#
+        )
+    };
+    let put = async |actions: &str| {
+        let document = statement(actions);
+        cloud
+            .ask("PutRolePolicy", &[("RoleName", "convert"), ("PolicyName", "l"), ("PolicyDocument", &document)])
+            .await;
+    };
+    put(r#""logs:CreateLogStream","logs:PutLogEvents""#).await;
+    assert!(!may("/aws/lambda/f"), "the group is not there, and may not be made");
+    put(r#""logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents""#).await;
+    assert!(may("/aws/lambda/f"));
+    assert!(!may("/aws/lambda/g"));
+}

@@ -255,6 +255,15 @@ async fn a_function_whose_role_may_not_write_logs_leaves_none() {
     let basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
     iam.attach_role_policy().role_name("convert").policy_arn(basic).send().await.unwrap();
     lambda.invoke().function_name("f").send().await.unwrap();
-    let streams = logs.describe_log_streams().log_group_name("/aws/lambda/f").send().await.unwrap();
-    assert_eq!(streams.log_streams().len(), 1);
+    // Lines are written in batches, a moment later.
+    let written = async {
+        loop {
+            let streams = logs.describe_log_streams().log_group_name("/aws/lambda/f").send().await;
+            match streams {
+                Ok(streams) if !streams.log_streams().is_empty() => return streams.log_streams().len(),
+                _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(20), written).await.expect("no log is written"), 1);
 }

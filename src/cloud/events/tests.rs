@@ -159,7 +159,7 @@ impl Cloud {
         let clock = Arc::new(TestClock(watch::channel(now.parse().unwrap()).0));
         let (meter, data) = Meter::channel();
         let mut made = None;
-        let options = Options { folder: folder.to_owned(), port: None, iam: true };
+        let options = Options { folder: folder.to_owned(), port: None, iam: true, smtp: None };
         let server = Server::start_with(options, async |store, _, _| {
             let exchange = Exchange::new();
             let targets = Targets::new(Arc::clone(&store));

@@ -194,7 +194,9 @@ mod tests {
     #[tokio::test]
     async fn requests_fail_before_their_effect_or_lose_their_answer_after_it_as_the_plan_says() {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+            .await
+            .unwrap();
         let (root, glue) = (root(&server), glue(&server));
         let requests = RequestFaults { everyone: true, services: vec!["glue".into()], ..RequestFaults::default() };
         let with = |requests: RequestFaults| Plan { requests, ..Plan::default() };
@@ -215,7 +217,9 @@ mod tests {
     #[tokio::test]
     async fn a_plan_with_an_impossible_share_is_refused_and_so_is_a_stranger() {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+            .await
+            .unwrap();
         let plan = Plan { requests: RequestFaults { fail: 2.0, ..RequestFaults::default() }, ..Plan::default() };
         let refused = set(server.port(), &root(&server), &plan).await.unwrap_err();
         assert!(refused.to_string().contains("requests.fail is 2"), "{refused}");

@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn operators_hold_as_the_reference_says() {
-        let cases: &[(&str, &[&str], &[&str], Option<bool>)] = &[
+        type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<bool>);
+        let cases: &[Case<'_>] = &[
             ("StringEquals", &["a", "b"], &["b"], Some(true)),
             ("StringEquals", &["a"], &["A"], Some(false)),
             ("StringEquals", &["a*"], &["ab"], Some(false)),

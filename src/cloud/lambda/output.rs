@@ -181,4 +181,26 @@ mod tests {
         assert_eq!(lines.take(b"\n"), ["xxx\n"]);
         assert_eq!(lines.take(b"\xff\n"), ["\u{fffd}\n"]);
     }
+
+    #[tokio::test]
+    async fn a_log_that_may_not_be_written_keeps_its_tail_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::cloud::store::Store::open(folder.path()).unwrap();
+        let sink = LogSink::start(Arc::clone(&store));
+        let streams = |group: &str| {
+            let below = format!("r:{group}:");
+            let names = store.read(|tx| {
+                let table = crate::cloud::store::Table::<serde_json::Value>::new("logs.streams");
+                table.scan(tx, &below, None, 10)
+            });
+            names.unwrap().len()
+        };
+        for (group, kept) in [("kept", true), ("lost", false)] {
+            let log = Log { kept, ..Log::new(sink.clone(), "r", group) };
+            log.begin("START".into()).await;
+            assert_eq!(log.take_tail(), b"START\n");
+        }
+        sink.flush().await;
+        assert_eq!((streams("kept"), streams("lost")), (1, 0));
+    }
 }

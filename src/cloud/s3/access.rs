@@ -413,7 +413,8 @@ mod tests {
 
     #[test]
     fn each_operation_needs_the_actions_that_the_reference_names() {
-        let cases: &[(&str, &str, &str, &[(&'static str, &str)], &[&str])] = &[
+        type Headers<'a> = &'a [(&'static str, &'a str)];
+        let cases: &[(&str, &str, &str, Headers<'_>, &[&str])] = &[
             ("ListBuckets", "/", "", &[], &["s3:ListAllMyBuckets arn:aws:s3:::*"]),
             ("HeadBucket", "/bkt", "", &[], &["s3:ListBucket arn:aws:s3:::bkt"]),
             ("ListObjectsV2", "/bkt", "prefix=x", &[], &["s3:ListBucket arn:aws:s3:::bkt"]),

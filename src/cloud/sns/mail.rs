@@ -12,7 +12,10 @@ use std::{
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     address::Envelope,
-    message::{Mailbox, header::ContentType},
+    message::{
+        Body, Mailbox,
+        header::{ContentTransferEncoding, ContentType},
+    },
     transport::smtp::{
         authentication::Credentials,
         client::{Tls, TlsParameters},
@@ -144,13 +147,23 @@ fn compose(topic: &Topic, subscription: &Subscription, subject: &str, text: Stri
         .message_id(Some(format!("<{id}@sns.amazonaws.com>")))
         .date_now()
         .header(ContentType::TEXT_PLAIN)
-        .body(text)
+        .body(encoded(text))
         .map_err(ApiError::internal)?;
     let content = String::from_utf8(message.formatted()).map_err(ApiError::internal)?;
     let time = jiff::Timestamp::from_millisecond(now_ms()).unwrap_or_default();
     let file = format!("{}-{}-{id}.eml", time.strftime("%Y%m%dT%H%M%S.%3fZ"), topic.name);
     let to = subscription.endpoint.clone();
     Ok(Mail { topic: topic.arn(), to, file, content, counted: true, dead: None })
+}
+
+/// Plain where the mail protocol takes it so: whoever opens the file can follow its links.
+fn encoded(text: String) -> Body {
+    match text.is_ascii() {
+        true => {
+            Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit).unwrap_or_else(|_| Body::new(text))
+        }
+        false => Body::new(text),
+    }
 }
 
 /// Where mails go.

@@ -54,7 +54,7 @@ pub(super) fn message_attributes(params: &Params, prefix: &str) -> Result<BTreeM
                 ));
             }
         };
-        if data_type == "String.Array" && !serde_json::from_str::<Vec<serde_json::Value>>(value).is_ok() {
+        if data_type == "String.Array" && serde_json::from_str::<Vec<serde_json::Value>>(value).is_err() {
             return Err(refusal(name, "has a value that is not a JSON array"));
         }
         let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);

@@ -46,7 +46,9 @@ impl Cloud {
     async fn start() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
         let server =
-            Server::start(ServerOptions { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+            Server::start(ServerOptions { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+                .await
+                .unwrap();
         let (sns, sqs) = (client!(server, aws_sdk_sns), client!(server, aws_sdk_sqs));
         Cloud { folder, server, sns, sqs }
     }
@@ -97,7 +99,10 @@ impl Cloud {
 
 /// A mail with its quoted-printable lines put together.
 fn unfolded(mail: &str) -> String {
-    mail.replace("=\r\n", "").replace("=3D", "=")
+    match mail.contains("quoted-printable") {
+        true => mail.replace("=\r\n", "").replace("=3D", "="),
+        false => mail.to_owned(),
+    }
 }
 
 /// The link in a mail that does `action`.

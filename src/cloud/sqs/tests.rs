@@ -8,11 +8,9 @@ use aws_sdk_sqs::{
     error::ProvideErrorMetadata,
     types::{
         ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageAttributeValue,
-        MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+        MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
     },
 };
-
-use serde_json::json;
 
 use crate::cloud::{
     delivery::{self, Destination, Sender},
@@ -28,7 +26,9 @@ struct Cloud {
 impl Cloud {
     async fn start() -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+            .await
+            .unwrap();
         let root = server.root_credentials();
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
@@ -89,7 +89,10 @@ async fn a_queue_is_made_once_and_made_again_only_with_the_same_attributes() {
     let fifo = cloud.sqs.create_queue().queue_name("jobs.fifo").send().await;
     assert!(fifo.unwrap_err().into_service_error().is_unsupported_operation());
     assert_eq!(cloud.sqs.get_queue_url().queue_name("jobs").send().await.unwrap().queue_url, Some(url.clone()));
-    assert_eq!(cloud.sqs.list_queues().queue_name_prefix("j").send().await.unwrap().queue_urls(), [url.clone()]);
+    assert_eq!(
+        cloud.sqs.list_queues().queue_name_prefix("j").send().await.unwrap().queue_urls(),
+        std::slice::from_ref(&url)
+    );
 
     cloud.sqs.tag_queue().queue_url(&url).tags("a", "1").tags("b", "2").send().await.unwrap();
     cloud.sqs.untag_queue().queue_url(&url).tag_keys("a").send().await.unwrap();
@@ -151,7 +154,7 @@ async fn batches_succeed_and_fail_entry_by_entry() {
     let sent = cloud.sqs.send_message_batch().queue_url(&url);
     let sent = sent.entries(entry("a", "one")).entries(entry("b", "\u{1}")).entries(entry("c", "three"));
     let sent = sent.send().await.unwrap();
-    let ids: Vec<_> = sent.successful().iter().map(|entry| entry.id()).collect();
+    let ids: Vec<_> = sent.successful().iter().map(SendMessageBatchResultEntry::id).collect();
     assert_eq!(ids, ["a", "c"]);
     assert_eq!((sent.failed()[0].id(), sent.failed()[0].code()), ("b", "InvalidMessageContents"));
     let received = cloud.receive(&url).await;
@@ -197,7 +200,7 @@ async fn a_message_that_was_received_too_often_goes_to_the_dead_letter_queue() {
     let attributes = [(QueueAttributeName::RedrivePolicy, redrive), (QueueAttributeName::VisibilityTimeout, "0")];
     let url = cloud.queue("jobs", &attributes).await;
     let sources = cloud.sqs.list_dead_letter_source_queues().queue_url(&dead).send().await.unwrap();
-    assert_eq!(sources.queue_urls(), [url.clone()]);
+    assert_eq!(sources.queue_urls(), std::slice::from_ref(&url));
     cloud.send(&url, "poison").await;
     for _ in 0..2 {
         assert_eq!(bodies(&cloud.receive(&url).await), ["poison"]);
@@ -241,16 +244,14 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
     let store = crate::cloud::store::Store::open(folder.path()).unwrap();
     let (meter, mut data) = crate::cloud::meter::Meter::channel();
     let sqs = super::Sqs::start(std::sync::Arc::clone(&store), "http://localhost", meter).unwrap();
-    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sqs:SendMessage",
-        "Principal": { "Service": "sns.amazonaws.com" }, "Resource": "arn:aws:sqs:eu-west-1:000000000000:jobs" }] });
-    let queue = super::Queue {
+    let mut queue = super::Queue {
         region: "eu-west-1".into(),
         name: "jobs".into(),
         id: "id".into(),
         created: 0,
         modified: 0,
         purged: None,
-        attributes: [("Policy".to_owned(), policy.to_string())].into(),
+        attributes: Default::default(),
         tags: Default::default(),
     };
     store.write(|tx| super::model::QUEUES.put(tx, "eu-west-1/jobs", &queue)).unwrap();
@@ -262,7 +263,11 @@ async fn what_a_service_sends_shares_the_fate_of_its_transaction() {
             if fail { Err(super::error::no_queue()) } else { Ok(()) }
         })
     };
-    send(true).unwrap_err();
+    assert_eq!(send(false).unwrap_err().code, "AccessDenied", "a queue without a policy lets no service in");
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*","Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:sns:eu-west-1:000000000000:t"}}}]}"#;
+    queue.attributes.insert("Policy".into(), policy.into());
+    store.write(|tx| super::model::QUEUES.put(tx, "eu-west-1/jobs", &queue)).unwrap();
+    assert_eq!(send(true).unwrap_err().code, "QueueDoesNotExist");
     assert!(sqs.wait_for("eu-west-1/jobs", 1, None, Some(0)).await.unwrap().is_empty());
     send(false).unwrap();
     let received = sqs.wait_for("eu-west-1/jobs", 1, None, Some(0)).await.unwrap();

@@ -30,7 +30,9 @@ struct Running {
 impl Running {
     async fn start() -> Running {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true }).await.unwrap();
+        let server = Server::start(Options { folder: folder.path().to_owned(), port: None, iam: true, smtp: None })
+            .await
+            .unwrap();
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(server.endpoint())

@@ -36,6 +36,7 @@ mod state;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::Semaphore;
@@ -61,6 +62,10 @@ pub(super) const PRINCIPAL: &str = "glue.amazonaws.com";
 const CANNOT_ASSUME: &str = "Service is unable to assume provided role. Please verify role's TrustPolicy.";
 /// AWS's words for what is not the caller's doing.
 const INTERNAL_FAILURE: &str = "Internal Service Exception";
+/// How long a crawler rests between two crawls: one that is started earlier is RUNNING at once and looks at the objects
+/// when this is over. AWS's crawlers take a minute to get going, so that whoever crawls again after each crawl of a
+/// burst has few of them; without a rest, crawls of milliseconds would make it hundreds.
+const REST: Duration = Duration::from_millis(500);
 /// Crawls at work at the same time; more of them are RUNNING and wait.
 const CRAWLS: usize = 4;
 
@@ -158,6 +163,9 @@ impl Crawlers {
     }
 
     async fn crawl(self: Arc<Self>, assignment: Assignment) -> (Outcome, Option<Log>) {
+        if let Some(rest) = self.rest(&assignment) {
+            tokio::time::sleep(rest).await;
+        }
         // The semaphore is never closed.
         let _place = self.places.acquire().await;
         let work = match Arc::clone(&self).work(assignment).await {
@@ -172,6 +180,13 @@ impl Crawlers {
         // What it has done is in the store already.
         let outcome = ended.map_or_else(Outcome::from, |()| Outcome::Succeeded(Box::default()));
         (outcome, Some(log))
+    }
+
+    /// What is left of the crawler's rest.
+    fn rest(&self, assignment: &Assignment) -> Option<Duration> {
+        let crawler = self.store.read(|tx| state::existing(tx, &assignment.scope(""), &assignment.crawler)).ok()?;
+        let since = u64::try_from(log::now() - crawler.last?.ended).ok()?;
+        REST.checked_sub(Duration::from_millis(since))
     }
 
     async fn finish(&self, assignment: &Assignment, outcome: Outcome, log: Option<Log>) -> Result<(), ApiError> {

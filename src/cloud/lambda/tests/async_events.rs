@@ -109,6 +109,7 @@ async fn events_of_a_function_that_is_gone_leave_the_queue() {
 #[tokio::test]
 async fn an_event_that_failed_for_good_is_told_to_its_destination_and_kept_in_the_dead_letter_queue() {
     let f = Fixture::new().await;
+    f.without_iam();
     for queue in ["failures", "successes", "dead"] {
         f.queue("CreateQueue", json!({ "QueueName": queue })).await;
     }

@@ -42,6 +42,7 @@ while True:
 #[tokio::test]
 async fn messages_are_given_to_the_function_and_deleted_but_for_those_it_reports() {
     let f = Fixture::new().await;
+    f.without_iam();
     f.queue("CreateQueue", json!({ "QueueName": "jobs" })).await;
     let file = f.path("bodies");
     let variables = json!({ "Variables": { "FILE": file } });
@@ -86,6 +87,7 @@ async fn until_left(f: &Fixture, wanted: (&str, &str)) {
 #[tokio::test]
 async fn a_queue_that_cannot_serve_the_function_is_refused() {
     let f = Fixture::new().await;
+    f.without_iam();
     f.create("f", json!({ "Timeout": 31 })).await;
     let message = async |given: Value| {
         let mut all = json!({ "EventSourceArn": arn(), "FunctionName": "f" });

@@ -95,9 +95,11 @@ async fn a_taken_port_and_a_taken_folder_are_told() {
     let cloud = Cloud::start().await;
     let other = tempfile::tempdir().unwrap();
     let port = cloud.server.port();
-    let taken = Server::start(Options { folder: other.path().to_owned(), port: Some(port), iam: true }).await;
+    let taken =
+        Server::start(Options { folder: other.path().to_owned(), port: Some(port), iam: true, smtp: None }).await;
     assert!(matches!(taken, Err(ServerError::PortTaken { port: told }) if told == port));
-    let taken = Server::start(Options { folder: cloud.folder.path().to_owned(), port: None, iam: true }).await;
+    let taken =
+        Server::start(Options { folder: cloud.folder.path().to_owned(), port: None, iam: true, smtp: None }).await;
     assert!(matches!(taken, Err(ServerError::FolderInUse { .. })));
 }
 

@@ -123,7 +123,7 @@ impl Cloud {
 }
 
 async fn start(folder: &std::path::Path, recorder: &Arc<Recorder>) -> Server {
-    let options = Options { folder: folder.to_owned(), port: None, iam: true };
+    let options = Options { folder: folder.to_owned(), port: None, iam: true, smtp: None };
     let exchange = Exchange::new();
     for service in ["lambda", "sqs", "sns", "events"] {
         exchange.enter(service, &(Arc::clone(recorder) as _));

@@ -92,7 +92,14 @@ impl Kind for DashboardKind {
 
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
         let call = self.cloudwatch.delete_dashboards().dashboard_names(target.identity);
-        call.send().await.map_err(failed("cloudwatch:DeleteDashboards")).or_none().map(drop)
+        let Err(error) = call.send().await.map_err(failed("cloudwatch:DeleteDashboards")).or_none() else {
+            return Ok(());
+        };
+        // The operation's model has no error of its own for a dashboard that is gone.
+        match (error.kind, self.find(target.identity).await?) {
+            (ErrorKind::Invalid, None) => Ok(()),
+            _ => Err(error),
+        }
     }
 }
 
@@ -161,9 +168,15 @@ mod tests {
 
     #[tokio::test]
     async fn deleting_a_dashboard_that_is_gone_succeeds() {
-        let replay = Replay::new([gone(), plainly_gone()]);
+        let refused =
+            || cbor(400, &json!({ "__type": "InvalidParameterValueException", "message": "no such dashboard" }));
+        let replay = Replay::new([gone(), plainly_gone(), refused(), gone(), refused(), found()]);
         let kind = DashboardKind::new(&replay.clients());
-        kind.delete(target("d", &declared())).await.unwrap();
-        kind.delete(target("d", &declared())).await.unwrap();
+        for _ in 0..3 {
+            kind.delete(target("d", &declared())).await.unwrap();
+        }
+        let error = kind.delete(target("d", &declared())).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "it is there still");
+        replay.assert_used_up();
     }
 }
