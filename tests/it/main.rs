@@ -4,11 +4,8 @@
 mod chain;
 mod config;
 mod control;
-<<<<<<< HEAD
 mod faults;
-=======
 mod mail;
->>>>>>> v-cli
 mod models;
 mod peers;
 mod pipeline;
