@@ -91,13 +91,9 @@ fn boto3_and_the_aws_command_see_everything_and_after_destroy_nothing() {
     assert_eq!(strings(&seen["buckets"]).len(), 3, "{seen}");
     assert!(strings(&seen["objects"]).contains(&"orders/orders.csv".to_owned()), "{seen}");
     assert!(strings(&seen["objects"]).iter().any(|key| key.ends_with(".parquet")), "{seen}");
-<<<<<<< HEAD
-    assert_eq!(strings(&seen["functions"]).len(), 3, "{seen}");
-=======
     // intake, convert and sweep.
     assert_eq!(strings(&seen["functions"]).len(), 3, "{seen}");
     // One a function, and the crawler's.
->>>>>>> v-cli
     assert_eq!(strings(&seen["roles"]).len(), 4, "{seen}");
     assert_eq!(strings(&seen["tables"]), ["orders", "raw_orders"], "{seen}");
     assert!(strings(&seen["lines"]).iter().any(|line| line.starts_with("REPORT RequestId")), "{seen}");
