@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use http::StatusCode;
 
 use super::{
     credentials,
@@ -54,5 +55,6 @@ impl Roles for Neighbourhood {
 /// The role was deleted under its function, or trusts Lambda no longer.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html>
 fn unassumable() -> ApiError {
-    ApiError::client("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
+    let message = "The role defined for the function cannot be assumed by Lambda.";
+    ApiError::with_status(StatusCode::FORBIDDEN, "AccessDeniedException", message)
 }

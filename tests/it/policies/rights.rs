@@ -203,8 +203,8 @@ impl Right {
                 let add = stage.lambda.add_permission().function_name(function).statement_id(text(&statement["Sid"]));
                 let add = add.action(text(&statement["Action"])).principal(text(&statement["Principal"]["Service"]));
                 let add = add.source_arn(text(&condition["ArnLike"]["AWS:SourceArn"]));
-                let add = add.source_account(text(&condition["StringEquals"]["AWS:SourceAccount"]));
-                add.send().await.unwrap();
+                let account = condition["StringEquals"]["AWS:SourceAccount"].as_str().map(str::to_owned);
+                add.set_source_account(account).send().await.unwrap();
             }
         }
     }
