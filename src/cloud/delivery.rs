@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, RwLock, Weak},
 };
 
+use http::StatusCode;
 use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +16,9 @@ use super::{
     faults::{Delayed, Delivery, Faults},
     service::ACCOUNT_ID,
 };
+
+/// The services that take messages, as ARNs name them.
+const TAKERS: [&str; 4] = ["events", "lambda", "sns", "sqs"];
 
 /// Something that takes messages for the resources of one service: Lambda for functions, SQS for queues, SNS for
 /// topics, EventBridge for buses.
@@ -196,11 +200,37 @@ impl Exchange {
     fn destination(&self, target: &str) -> Result<Arc<dyn Destination>, ApiError> {
         let service = target.split(':').nth(2).unwrap_or_default();
         let destinations = self.destinations.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        destinations.get(service).and_then(Weak::upgrade).ok_or_else(|| {
-            ApiError::client(
+        destinations.get(service).and_then(Weak::upgrade).ok_or_else(|| match TAKERS.contains(&service) {
+            // While the cloud starts, one service may have something left for another that is not there yet.
+            true => ApiError::with_status(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                format!("the service of {target} is not up yet"),
+            ),
+            false => ApiError::client(
                 "InvalidParameterValue",
                 format!("nothing in the embedded cloud takes messages for {target}"),
-            )
+            ),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::store::Store;
+
+    #[test]
+    fn who_is_not_there_yet_is_tried_again_and_who_never_will_be_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let exchange = Exchange::new();
+        let sender = Sender::service("events.amazonaws.com", "arn:aws:events:eu-west-1:000000000000:rule/r");
+        let status = |target: &str| {
+            let sent = store.write(|tx| exchange.send(tx, target, &sender, &Message::text("x")));
+            sent.unwrap_err().status
+        };
+        assert_eq!(status("arn:aws:sqs:eu-west-1:000000000000:q"), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(status("arn:aws:states:eu-west-1:000000000000:stateMachine:s"), StatusCode::BAD_REQUEST);
     }
 }
