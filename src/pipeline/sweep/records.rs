@@ -19,7 +19,7 @@ enum Untold {
     /// It is told of now.
     Told,
     /// It says nothing. The marker of its object, unless there was one already.
-    Void(Option<Found>),
+    Void(Option<Box<Found>>),
 }
 
 impl<C: Surroundings> Sweeper<'_, C> {
@@ -72,7 +72,7 @@ impl<C: Surroundings> Sweeper<'_, C> {
             match untold {
                 Untold::No => {}
                 Untold::Told => self.swept.told += 1,
-                Untold::Void(marker) => markers.extend(marker),
+                Untold::Void(marker) => markers.extend(marker.map(|found| *found)),
             }
         }
         self.swept.redriven += markers.len() as u64;
@@ -86,7 +86,7 @@ impl<C: Surroundings> Sweeper<'_, C> {
             return Ok(Untold::No);
         }
         if self.is_void(dataset, parked).await? {
-            return Ok(Untold::Void(self.note(dataset, &parked.value.key).await?));
+            return Ok(Untold::Void(self.note(dataset, &parked.value.key).await?.map(Box::new)));
         }
         park::tell(self.cloud, parked).await.map(|()| Untold::Told)
     }

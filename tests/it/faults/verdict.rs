@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use arrow::{array::AsArray, datatypes::Int64Type};
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use bytes::Bytes;
 use lake::pipeline::ledger::{
     Commit, Committed, Kind, Parked, Role, Run, RunOutcome, data_key, rejects_key, runs_prefix,
@@ -198,7 +199,7 @@ impl Lake {
     async fn body(&self, key: &str) -> Option<Bytes> {
         match self.s3.get_object().bucket(self.output("processed_bucket")).key(key).send().await {
             Ok(object) => Some(object.body.collect().await.unwrap().into_bytes()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => None,
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => None,
             Err(error) => panic!("{key}: {error:?}"),
         }
     }
