@@ -68,7 +68,7 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
     };
     let connection = connect(context, stack).await?;
     if goal == Goal::Declared && !secure_transport(stack) {
-        context.console.warn(&format!(
+        context.console.warn(format!(
             "the endpoint of stack `{}` speaks plain http: its buckets get no policy that refuses what comes without TLS",
             stack.name
         ));
