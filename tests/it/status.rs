@@ -84,7 +84,8 @@ async fn a_file_is_parked_when_its_crawls_fail_and_a_retry_converts_it_once_they
     let project = watched();
     let iam = aws_sdk_iam::Client::new(&project.sdk().await);
     let roles = iam.list_roles().send().await.unwrap();
-    let role = roles.roles().iter().map(|role| role.role_name()).find(|name| name.contains("crawler")).unwrap();
+    let role =
+        roles.roles().iter().map(aws_sdk_iam::types::Role::role_name).find(|name| name.contains("crawler")).unwrap();
     iam.delete_role_policy().role_name(role).policy_name("crawler").send().await.unwrap();
     let path = project.write("a.csv", ROWS);
     let put = project.lake(&["put", "orders", &path, "--wait"]);
