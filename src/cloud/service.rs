@@ -70,6 +70,12 @@ pub trait Service: Send + Sync {
     /// Answers one call. An operation that is not there is refused with an AWS-shaped error, never ignored.
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError>;
 
+    /// Whether a call ends unanswered when its connection breaks: one that waits for what another could have instead.
+    /// All others go to their end.
+    fn is_given_up_with_its_connection(&self, _call: &Call) -> bool {
+        false
+    }
+
     /// Answers a link that carries a token of its own in place of a signature, as mails hold them; `None` when it is
     /// none of this service's. Asked for unsigned `GET` requests of the root alone.
     async fn follow(&self, _link: &Uri, _request_id: &str) -> Option<Result<Response<Bytes>, ApiError>> {

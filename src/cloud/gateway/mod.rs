@@ -9,7 +9,7 @@ mod drain;
 mod refusal;
 mod signature;
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -59,7 +59,7 @@ pub struct SignedRegion(pub String);
 /// Answers every request of the one port.
 pub struct Gateway {
     store: Arc<Store>,
-    s3: S3Front,
+    s3: Arc<S3Front>,
     faults: Arc<Faults>,
     services: HashMap<&'static str, Arc<dyn Service>>,
 }
@@ -68,7 +68,7 @@ impl Gateway {
     /// A gateway to these services and S3.
     pub fn new(store: Arc<Store>, s3: S3Front, services: Vec<Arc<dyn Service>>, faults: Arc<Faults>) -> Self {
         let services = services.into_iter().map(|service| (service.scope(), service)).collect();
-        Gateway { store, s3, faults, services }
+        Gateway { store, s3: Arc::new(s3), faults, services }
     }
 
     /// Answers one request. Whatever goes wrong becomes an AWS-shaped answer; `Err` is a fault that was asked for.
@@ -107,7 +107,7 @@ impl Gateway {
             return Ok(sniffed.error(&refusal.in_dialect(sniffed), request_id));
         };
         let dialect = Dialect::from(service.protocol(&parts.headers));
-        let (answered, fate) = match self.call(&**service, parts, body, &signature, request_id).await {
+        let (answered, fate) = match self.call(service, parts, body, &signature, request_id).await {
             Ok((response, fate)) => (response.map(Body::from), fate),
             Err(error) => (dialect.error(&error, request_id), Fate::Answered),
         };
@@ -145,13 +145,14 @@ impl Gateway {
         parts.extensions.insert(caller);
         parts.extensions.insert(RequestId(request_id.to_owned()));
         parts.extensions.insert(SignedRegion(signature.region.clone()));
-        let answered = self.s3.call(Request::from_parts(parts, body)).await;
+        let (s3, request) = (Arc::clone(&self.s3), Request::from_parts(parts, body));
+        let answered = to_its_end(async move { s3.call(request).await }).await;
         if fate == Fate::AnswerLost { Err(AnswerLost) } else { Ok(answered) }
     }
 
     async fn call(
         &self,
-        service: &dyn Service,
+        service: &Arc<dyn Service>,
         parts: Parts,
         body: Body,
         signature: &Signature,
@@ -181,7 +182,11 @@ impl Gateway {
         let Call { caller, region, headers, .. } = &call;
         let signed = Signed { caller, service: service.scope(), region, headers };
         authorise(&self.store, &signed, &service.needs(&call)?)?;
-        Ok((service.call(call).await?, fate))
+        if service.is_given_up_with_its_connection(&call) {
+            return Ok((service.call(call).await?, fate));
+        }
+        let service = Arc::clone(service);
+        Ok((to_its_end(async move { service.call(call).await }).await?, fate))
     }
 
     /// The credentials behind a signature that has not been checked yet: known, not expired, with their token.
@@ -195,6 +200,17 @@ impl Gateway {
             return Err(Refusal::WrongToken);
         }
         Ok(secret)
+    }
+}
+
+/// Runs a call to its end even if its connection breaks meanwhile and nobody waits for the answer any more: what is
+/// written is followed by all that belongs to it.
+async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(answering).await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(answer) => answer,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is shutting down, and this task with it.
+        Err(Err(_)) => std::future::pending().await,
     }
 }
 
@@ -255,6 +271,31 @@ mod tests {
         for host in ["", "example.com", "127.0.0.1.example.com", "localhost.example.com:80", "10.0.0.1", "0.0.0.0"] {
             assert!(!is_loopback_name(host), "{host}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_to_its_end_although_its_connection_breaks() {
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = tokio::sync::oneshot::channel::<()>();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let mut answering = Box::pin(to_its_end(async move {
+            begun.send(()).unwrap();
+            may_go_on.await.unwrap();
+            ended.send("everything is done").unwrap();
+        }));
+        tokio::select! {
+            () = &mut answering => panic!("it waits"),
+            has_begun = has_begun => has_begun.unwrap(),
+        }
+        drop(answering);
+        go_on.send(()).unwrap();
+        assert_eq!(has_ended.await, Ok("everything is done"));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "as before")]
+    async fn a_panic_of_a_call_is_passed_on() {
+        to_its_end(async { panic!("as before") }).await
     }
 
     #[test]

@@ -133,6 +133,10 @@ impl Service for Sqs {
         self.needs_of(call)
     }
 
+    fn is_given_up_with_its_connection(&self, call: &Call) -> bool {
+        json::operation(call).is_ok_and(|operation| operation == "ReceiveMessage")
+    }
+
     async fn call(&self, call: Call) -> Result<Response<Bytes>, ApiError> {
         match self.route(&call).await {
             Ok(response) => Ok(response),

@@ -24,7 +24,8 @@ impl Lake {
     /// Why not everything has come to its end; `None` when it has.
     pub async fn unsettled(&self, keys: &[String]) -> Option<String> {
         if let Some(marker) = self.list("_lake/pending/").await.first() {
-            return Some(format!("{} is pending", String::from_utf8_lossy(&self.body(marker).await?)));
+            let body = self.body(marker).await.unwrap_or_default();
+            return Some(format!("{} is pending", String::from_utf8_lossy(&body)));
         }
         for key in keys {
             let file = &self.files[key];
