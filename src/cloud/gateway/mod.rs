@@ -295,7 +295,7 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "as before")]
     async fn a_panic_of_a_call_is_passed_on() {
-        to_its_end(async { panic!("as before") }).await
+        to_its_end(async { panic!("as before") }).await;
     }
 
     #[test]
