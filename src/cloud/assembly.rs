@@ -17,13 +17,31 @@ use super::{
     meter::Meter,
     neighbours::Neighbourhood,
     s3::S3Objects,
-    server::{Background, Services},
     service::Service,
     sns::{self, SmtpRelay, Sns},
     sqs::Sqs,
     store::{Store, StoreError},
     sts::Sts,
 };
+
+/// What runs beside the requests and has to end with the server: Lambda's functions.
+#[async_trait]
+pub trait Background: Send + Sync {
+    /// Stops what runs. Called once, while the last requests are still answered.
+    async fn stop(&self);
+}
+
+/// Every service but S3, and S3's way to them.
+pub struct Services {
+    /// Told apart by [`Service::scope`].
+    pub services: Vec<Arc<dyn Service>>,
+    /// Where S3's event notifications go.
+    pub exchange: Arc<Exchange>,
+    /// What has to be stopped with the server.
+    pub background: Vec<Arc<dyn Background>>,
+    /// What is to go wrong.
+    pub faults: Arc<Faults>,
+}
 
 /// Starts every service but S3 over one store. `endpoint` is the cloud's own URL, which functions are given; mail
 /// leaves the machine through `smtp`.

@@ -12,7 +12,7 @@
 //!   the way of metrics to [`cloudwatch`].
 //! - [`faults`] makes messages and requests go wrong, when it is asked to.
 
-mod assembly;
+pub mod assembly;
 pub mod authorise;
 pub mod cloudwatch;
 pub mod credentials;

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -19,13 +18,11 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    assembly, authorise,
+    assembly::{self, Background, Services},
+    authorise,
     credentials::{self, AccessKey},
-    delivery::Exchange,
-    faults::Faults,
     gateway::Gateway,
     s3::{S3Front, S3Objects, S3Sweeper},
-    service::Service,
     sns::SmtpRelay,
     store::{Store, StoreError},
 };
@@ -86,25 +83,6 @@ pub enum ServerError {
         /// What the store says.
         source: StoreError,
     },
-}
-
-/// What runs beside the requests and has to end with the server: Lambda's functions.
-#[async_trait]
-pub trait Background: Send + Sync {
-    /// Stops what runs. Called once, while the last requests are still answered.
-    async fn stop(&self);
-}
-
-/// Every service but S3, and S3's way to them.
-pub struct Services {
-    /// Told apart by [`Service::scope`].
-    pub services: Vec<Arc<dyn Service>>,
-    /// Where S3's event notifications go.
-    pub exchange: Arc<Exchange>,
-    /// What has to be stopped with the server.
-    pub background: Vec<Arc<dyn Background>>,
-    /// What is to go wrong.
-    pub faults: Arc<Faults>,
 }
 
 /// A running embedded cloud. Dropping it ends it at once, as a crash would; [`Server::shutdown`] is the polite way.

@@ -20,8 +20,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::cloud::{
+    assembly::Services,
     meter::Datum,
-    server::{Options, Server, Services},
+    server::{Options, Server},
     store::Table,
 };
 
@@ -150,7 +151,7 @@ struct Cloud {
 }
 
 #[async_trait]
-impl crate::cloud::server::Background for Targets {
+impl crate::cloud::assembly::Background for Targets {
     async fn stop(&self) {}
 }
 

@@ -22,9 +22,10 @@ use aws_sdk_s3::{
 use redb::WriteTransaction;
 
 use crate::cloud::{
+    assembly::Services,
     delivery::{Destination, Exchange, Message, Sender},
     error::ApiError,
-    server::{Options, Server, Services},
+    server::{Options, Server},
 };
 
 const REGION: &str = "eu-west-1";
