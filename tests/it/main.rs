@@ -4,7 +4,6 @@
 mod chain;
 mod config;
 mod control;
-#[expect(clippy::print_stdout, reason = "random runs tell how they go, for whoever has to repeat one")]
 mod faults;
 mod mail;
 mod models;

@@ -52,7 +52,7 @@ fn random_faults_lose_nothing_double_nothing_and_leave_every_row_accounted_for()
     });
     let Tally { runs, faults, failures } = tally.into_inner().unwrap();
     let text: Vec<String> = faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
-    println!("{runs} runs in {:.0} s: {}", begun.elapsed().as_secs_f64(), text.join(", "));
+    say(&format!("{runs} runs in {:.0} s: {}", begun.elapsed().as_secs_f64(), text.join(", ")));
     assert!(failures.is_empty(), "{} of {runs} runs failed\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -69,12 +69,12 @@ fn work(next: &AtomicU64, end: u64, tally: &Mutex<Tally>) {
             let begun = Instant::now();
             let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(lake.run(&scenario))));
             tally.lock().unwrap().runs += 1;
-            println!("seed {seed}: {:.1} s", begun.elapsed().as_secs_f64());
+            say(&format!("seed {seed}: {:.1} s", begun.elapsed().as_secs_f64()));
             scenarios.push(seed);
             claimed = claim();
             if let Err(panic) = ran {
                 let failure = failure(&lake, &scenario, &*panic);
-                println!("{failure}");
+                say(&failure);
                 tally.lock().unwrap().failures.push(failure);
                 break;
             }
@@ -87,10 +87,16 @@ fn work(next: &AtomicU64, end: u64, tally: &Mutex<Tally>) {
         if let Err(panic) = ended {
             let folder = lake.keep_logs(first);
             let failure = format!("after the seeds {scenarios:?}: {}\nlogs: {folder}", text(&*panic));
-            println!("{failure}");
+            say(&failure);
             tally.failures.push(failure);
         }
     }
+}
+
+/// A long run tells how it goes.
+#[expect(clippy::print_stdout, reason = "for whoever watches the test with --nocapture")]
+fn say(text: &str) {
+    println!("{text}");
 }
 
 fn failure(lake: &Lake, scenario: &Scenario, panic: &(dyn std::any::Any + Send)) -> String {

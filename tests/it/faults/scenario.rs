@@ -172,7 +172,8 @@ fn plan(seed: u64, dice: &mut Dice) -> Value {
         worsen(&mut plan, dice);
     }
     if dice.one_in(10) {
-        plan["cloud"] = json!({ "kill_at_request": dice.within(10..201) });
+        // A run makes some dozens of requests.
+        plan["cloud"] = json!({ "kill_at_request": dice.within(5..60) });
     }
     plan
 }

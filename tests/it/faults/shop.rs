@@ -201,7 +201,7 @@ impl Lake {
             assert!(begun.elapsed() < PATIENCE, "not settled: {reason}");
             if swept.elapsed() > SWEEP_PAUSE {
                 if let Err(error) = self.sweep().await {
-                    println!("a sweep failed: {error}");
+                    super::say(&format!("a sweep failed: {error}"));
                 }
                 *self.happened.entry("sweeps".to_owned()).or_default() += 1;
                 swept = Instant::now();
