@@ -179,7 +179,8 @@ impl Exchange {
         self.destination(target)?.would_accept(tx, target, sender)
     }
 
-    /// Puts a service's own event onto the default bus of `region` as part of `tx`.
+    /// Puts a service's own event onto the default bus of `region` as part of `tx`. Best effort, as on AWS: without a
+    /// bus it is lost. <https://docs.aws.amazon.com/eventbridge/latest/ref/event-delivery-level.html>
     pub fn emit(&self, tx: &WriteTransaction, region: &str, event: ServiceEvent<'_>) -> Result<(), ApiError> {
         let ServiceEvent { source, detail_type, resources, detail } = event;
         let bus = format!("arn:aws:events:{region}:{ACCOUNT_ID}:event-bus/default");
@@ -187,6 +188,10 @@ impl Exchange {
             "source": source, "detail-type": detail_type, "resources": resources, "detail": detail,
         });
         let principal = format!("{}.amazonaws.com", source.trim_start_matches("aws."));
+        if self.destination(&bus).is_err() {
+            tracing::debug!(source, detail_type, "an event is lost: there is no bus yet");
+            return Ok(());
+        }
         self.send(tx, &bus, &Sender::service(principal, bus.clone()), &Message::text(body.to_string()))
     }
 

@@ -127,7 +127,7 @@ fn every_option_is_read() {
 fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
     let text = include_str!("../../examples/flights/lake.toml");
     let config = parse(text).unwrap();
-    assert_eq!(config.datasets, [Dataset::new("flights", "flights/")]);
+    assert_eq!(config.datasets, [Dataset { catalog: CatalogMode::Crawler, ..Dataset::new("flights", "flights/") }]);
     assert_eq!(config.stacks.keys().collect::<Vec<_>>(), ["local"]);
 
     let is_option = |line: &str| line.starts_with('[') || line.split_once(" =").is_some_and(|(key, _)| !key.is_empty());
