@@ -146,7 +146,8 @@ async fn of_300_files_in_a_burst_each_is_committed_once_with_a_few_crawls() {
     keys.dedup();
     assert_eq!(keys.len(), 300);
     let crawls = recorder.of("Glue Crawler State Change", "Started").await.len();
-    assert!((1..=12).contains(&crawls), "{crawls} crawls for 300 files");
+    // One as long as the crawler takes and rests, from the first upload to the last: a handful, more on a busy machine.
+    assert!((1..=30).contains(&crawls), "{crawls} crawls for 300 files");
 }
 
 #[tokio::test]
