@@ -12,7 +12,10 @@ use aws_sdk_lambda::primitives::Blob;
 use lake::pipeline::ledger::{Kind, Marker, Origin, body};
 use serde_json::{Value, json};
 
-use crate::{record::confirm_mails, world::Project};
+use crate::{
+    record::{PATIENCE, confirm_mails},
+    world::Project,
+};
 
 /// How often a check looks.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
@@ -117,6 +120,13 @@ impl Stage {
         for object in left.contents() {
             self.s3.delete_object().bucket(processed).key(object.key().unwrap()).send().await.unwrap();
         }
+        // A crawl that is still under way would have its end do the next check's work.
+        let ready = async || {
+            let found = self.glue.get_crawler().name(self.output("crawler_orders")).send().await.unwrap();
+            let state = found.crawler().and_then(aws_sdk_glue::types::Crawler::state).cloned();
+            (state == Some(aws_sdk_glue::types::CrawlerState::Ready)).then_some(())
+        };
+        tokio::time::timeout(PATIENCE, self.until(ready)).await.expect("the crawler never becomes ready");
     }
 
     pub fn output(&self, name: &str) -> &str {
