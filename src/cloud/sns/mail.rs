@@ -156,14 +156,18 @@ fn compose(topic: &Topic, subscription: &Subscription, subject: &str, text: Stri
     Ok(Mail { topic: topic.arn(), to, file, content, counted: true, dead: None })
 }
 
-/// Plain where the mail protocol takes it so: whoever opens the file can follow its links.
+/// Longest line of a mail, without its end, in bytes.
+/// <https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1>
+const LINE_BYTES: usize = 998;
+
+/// Plain where mail takes it so: whoever opens the file can follow its links.
 fn encoded(text: String) -> Body {
-    match text.is_ascii() {
-        true => {
-            Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit).unwrap_or_else(|_| Body::new(text))
-        }
-        false => Body::new(text),
+    let plain = text.is_ascii() && !text.contains('\0') && text.lines().all(|line| line.len() <= LINE_BYTES);
+    if !plain {
+        return Body::new(text);
     }
+    let lines: Vec<&str> = text.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+    Body::dangerous_pre_encoded(lines.join("\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
 }
 
 /// Where mails go.
@@ -224,4 +228,20 @@ fn write(path: &Path, content: &[u8]) -> Result<(), io::Error> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_as_it_is_and_other_text_is_encoded() {
+        let link = format!("http://127.0.0.1/?Token={}", "a".repeat(200));
+        let plain = encoded(format!("follow\n{link}\n"));
+        assert_eq!(plain.encoding(), ContentTransferEncoding::SevenBit);
+        assert_eq!(plain.as_ref(), format!("follow\r\n{link}\r\n").as_bytes());
+        for other in ["käse".to_owned(), "a\0b".to_owned(), "x".repeat(LINE_BYTES + 1)] {
+            assert_ne!(encoded(other).encoding(), ContentTransferEncoding::SevenBit);
+        }
+    }
 }
