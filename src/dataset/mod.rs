@@ -2,9 +2,11 @@
 //! manifest. Values only, no IO.
 
 mod manifest;
+mod names;
 mod types;
 
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
+pub use names::{JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, event_source};
 pub use types::{ColumnType, ParseTypeError};
 
 use serde::{Deserialize, Serialize};

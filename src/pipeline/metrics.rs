@@ -11,8 +11,7 @@ use super::{
     sweep::Swept,
 };
 
-/// Namespace of the lake's metrics.
-pub const NAMESPACE: &str = "lake";
+pub use crate::dataset::METRICS_NAMESPACE as NAMESPACE;
 
 /// Metrics of a run, each with its unit.
 const METRICS: &[(&str, &str)] = &[

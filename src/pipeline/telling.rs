@@ -18,13 +18,7 @@
 //! has neither `run` nor `source`; `"crawler"` names its crawler instead. `message` is one line without quotation
 //! marks and backslashes, so that an input transformer may put it into any text.
 
-/// Detail-type of every event that the lake sends.
-pub const DETAIL_TYPE: &str = "Lake Job State Change";
-
-/// Source of the events of `lake`.
-pub fn source(lake: &str) -> String {
-    format!("lake.{lake}")
-}
+pub use crate::dataset::{JOB_EVENT as DETAIL_TYPE, event_source as source};
 
 use std::fmt::Write as _;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Inputs, crawl::Crawlers, dataset, function::Deployed, policy, storage::Buckets};
+use crate::dataset::{JOB_EVENT, event_source};
 use crate::resource::{
     Handle, Program,
     aws::{
@@ -30,14 +31,6 @@ const SWEEP_RATE: &str = "rate(5 minutes)";
 const TARGET_AGE_SECONDS: u32 = 86_400;
 /// Times that it tries: all that it offers.
 const TARGET_RETRIES: u32 = 185;
-
-/// `detail-type` of the lake's own events.
-const JOB_EVENT: &str = "Lake Job State Change";
-
-/// `source` of the lake's own events.
-pub(super) fn source(inputs: &Inputs) -> String {
-    format!("lake.{}", inputs.lake)
-}
 
 /// The ARNs of the stack's rules, as a pattern: their names all begin alike.
 fn rules(inputs: &Inputs) -> String {
@@ -91,7 +84,7 @@ pub(super) fn job_rules(program: &mut Program, inputs: &Inputs, alerts: &Handle<
         ("job-failed", "Failed", "an object was parked, or a crawl has failed"),
     ] {
         let pattern = json!({
-            "source": [source(inputs)],
+            "source": [event_source(&inputs.lake)],
             "detail-type": [JOB_EVENT],
             // Stacks of one lake in one account do not hear each other.
             "detail": { "stack": [inputs.stack], "state": [state] },

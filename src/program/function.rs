@@ -12,7 +12,7 @@ use super::{
     storage::{Buckets, Catalog, Code},
 };
 use crate::{
-    dataset::{CatalogMode, Dataset},
+    dataset::{CatalogMode, Dataset, LEDGER_PREFIX, event_source},
     resource::{
         Handle, Input, Program,
         aws::{
@@ -33,9 +33,6 @@ const EVENT_RETRIES: u32 = 2;
 /// Seconds that an event may wait for its function: all that Lambda offers, six hours. What is older than that goes
 /// to the dead letters, and the sweep finds it by its marker.
 const EVENT_AGE_MAX_SECONDS: u32 = 21_600;
-
-/// The ledger's prefix in the processed bucket.
-const LEDGER_PREFIX: &str = "_lake/";
 
 /// Characters that a role's inline policies may have together
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
@@ -176,7 +173,7 @@ impl Ground<'_> {
             "Tell",
             &["events:PutEvents"],
             [self.inputs.arn("events", "event-bus/default").into()],
-            ("StringEquals", "events:source", &super::events::source(self.inputs)),
+            ("StringEquals", "events:source", &event_source(&self.inputs.lake)),
         )
     }
 

@@ -14,8 +14,7 @@ use crate::resource::{
     },
 };
 
-/// Namespace of the lake's own metrics; the pipeline writes them.
-const NAMESPACE: &str = "lake";
+use crate::dataset::METRICS_NAMESPACE as NAMESPACE;
 
 /// Seconds that the oldest object may wait before somebody is told.
 const PENDING_AGE_MAX_SECONDS: f64 = 3_600.0;

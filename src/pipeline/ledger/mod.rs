@@ -31,8 +31,7 @@ use super::ports::{Clock, CloudError, CloudErrorKind, Condition, Objects, Put};
 /// Version of every record below `_lake/`. A record of another version is left alone and reported.
 pub const LEDGER_FORMAT: u32 = 1;
 
-/// Prefix of all that is the lake's own in the processed bucket.
-pub const LEDGER_PREFIX: &str = "_lake/";
+pub use crate::dataset::LEDGER_PREFIX;
 
 /// Hex digits of the hash that stands for a source key: 128 bits.
 const KEY_HASH_DIGITS: usize = 32;
