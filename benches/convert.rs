@@ -134,6 +134,7 @@ fn main() {
     let conversion = Conversion {
         dataset: &dataset,
         columns: &found.columns,
+        transform: None,
         origin: Origin::default(),
         dialect: Some(found.dialect.clone()),
     };

@@ -147,7 +147,7 @@ fn convert(job: &Job, progress: &Progress) -> Result<Report, Error> {
         })
         .collect();
     let mut sink = FileSink::new(&job.out, &job.rejects);
-    let converted = executor::convert_all(&inputs, &job.dataset, &columns, &mut sink, progress)?;
+    let converted = executor::convert_all(&inputs, &job.dataset, &columns, None, &mut sink, progress)?;
     let mut report = commit(job, converted)?;
     report.stages.infer_ms = infer_ms;
     Ok(report)

@@ -106,7 +106,7 @@ fn dataset(
     let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
     let schema = section.section("schema", problems).map(|section| schema(&section, problems));
     let parquet = section.section("parquet", problems).map(|section| parquet(&section, problems)).unwrap_or_default();
-    Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, parquet })
+    Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, transform: None, parquet })
 }
 
 /// The default is the crawler: raw files are tables too, and a conversion begins when they are known.

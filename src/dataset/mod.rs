@@ -1,12 +1,16 @@
 //! A dataset's resolved description: what `lake.toml` says after defaults, as the functions read it from their
 //! manifest. Values only, no IO.
 
+mod architecture;
 mod manifest;
 mod names;
+mod transform;
 mod types;
 
+pub use architecture::Architecture;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
 pub use names::{JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, event_source};
+pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
 pub use types::{ColumnType, ParseTypeError};
 
 use serde::{Deserialize, Serialize};
@@ -24,9 +28,12 @@ pub struct Dataset {
     pub catalog: CatalogMode,
     /// How the CSV is written. What is absent is found out from the file.
     pub csv: CsvOptions,
-    /// The contract, in column order. `None`: the processed table's columns once it exists, else found out from
-    /// the first object as a whole.
+    /// The contract: the columns of the CSV files, in order. `None`: those that the processed table was first made
+    /// from, else found out from the first object as a whole. Without a transform they are the table's columns, too.
     pub schema: Option<Vec<Column>>,
+    /// What rows go through on their way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Transform>,
     /// How the Parquet is written.
     pub parquet: ParquetOptions,
 }
@@ -40,14 +47,28 @@ impl Dataset {
             catalog: CatalogMode::Direct,
             csv: CsvOptions::default(),
             schema: None,
+            transform: None,
             parquet: ParquetOptions::default(),
         }
     }
 
-    /// Hash of everything that decides what a conversion writes: 16 hex digits. Commit records and Parquet
-    /// metadata carry it, so that a backfill knows which files were made with another configuration.
+    /// Hash of everything but the plugin's code that decides what a conversion writes: 16 hex digits. Commit records
+    /// and Parquet metadata carry it, so that a backfill knows which files were made with another configuration. The
+    /// plugin's code has a hash of its own: [`Transform::plugin_hash`].
     pub fn config_hash(&self) -> String {
-        let json = serde_json::to_vec(self).expect("a dataset is plain data and always serialises");
+        let mut decisive = self.clone();
+        if let Some(transform) = &mut decisive.transform {
+            // Where it is found, and what it may use up, decides nothing.
+            *transform = Transform {
+                name: String::new(),
+                component: String::new(),
+                precompiled: None,
+                config: std::mem::take(&mut transform.config),
+                memory_mb: 0,
+                call_seconds: 0,
+            };
+        }
+        let json = serde_json::to_vec(&decisive).expect("a dataset is plain data and always serialises");
         hex::encode(&Sha256::digest(json)[..8])
     }
 }

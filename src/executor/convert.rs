@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    fmt,
     sync::Arc,
     time::Instant,
 };
@@ -14,6 +15,7 @@ use super::{
     csv::{Decoder, Nulls, Reading, Reject},
     parquet::{self, Writer, Written},
     report::Timings,
+    transform::{Deadline, Plugin},
 };
 use crate::dataset::{Column, Dataset};
 
@@ -22,12 +24,29 @@ use crate::dataset::{Column, Dataset};
 pub struct Conversion<'a> {
     /// How the CSV is read and the Parquet written.
     pub dataset: &'a Dataset,
-    /// The table's columns: the schema of the data file.
+    /// The columns of the CSV. Without a transform they are the table's.
     pub columns: &'a [Column],
+    /// The plugin, when the dataset has a transform.
+    pub transform: Option<Through<'a>>,
     /// Where the source came from, for the Parquet's metadata.
     pub origin: Origin,
     /// Known from [`super::infer`], else found out.
     pub dialect: Option<Dialect>,
+}
+
+/// The plugin of a dataset that has a transform. Its configuration and limits are the dataset's.
+#[derive(Clone, Copy)]
+pub struct Through<'a> {
+    /// It is opened anew for each conversion.
+    pub plugin: &'a Plugin,
+    /// When it must be done.
+    pub deadline: Deadline,
+}
+
+impl fmt::Debug for Through<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "through {} until {:?}", self.plugin.name(), self.deadline)
+    }
 }
 
 /// Where a source came from.
@@ -71,9 +90,9 @@ pub fn convert<S: Sink>(
     sink: &mut S,
     progress: &Progress,
 ) -> Result<Converted<S::Write>, Error> {
-    let Conversion { dataset, columns, origin, dialect } = conversion;
+    let Conversion { dataset, columns, transform, origin, dialect } = conversion;
     let input = Input { source, origin: origin.clone(), dialect: dialect.clone() };
-    convert_all(&[input], dataset, columns, sink, progress)
+    convert_all(&[input], dataset, columns, *transform, sink, progress)
 }
 
 /// Converts several sources into one data file and one rejects file. A source without a single record adds nothing.
@@ -85,9 +104,11 @@ pub fn convert_all<S: Sink>(
     inputs: &[Input<'_>],
     dataset: &Dataset,
     columns: &[Column],
+    transform: Option<Through<'_>>,
     sink: &mut S,
     progress: &Progress,
 ) -> Result<Converted<S::Write>, Error> {
+    let _ = transform;
     let mut run = Run {
         dataset,
         columns,

@@ -4,6 +4,8 @@ use std::io;
 
 use parquet::errors::ParquetError;
 
+use super::transform::PluginError;
+
 /// Why a file could not be converted, or its columns not found out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -103,6 +105,14 @@ pub enum Error {
         /// Rows that the Parquet footer counts.
         written: u64,
     },
+    /// The transform cannot be used, or failed.
+    #[error("{name}: {source}")]
+    Plugin {
+        /// The source.
+        name: String,
+        /// What is wrong with the plugin.
+        source: PluginError,
+    },
     /// Somebody asked to stop ([`super::Progress::cancel`]).
     #[error("cancelled")]
     Cancelled,
@@ -121,6 +131,7 @@ impl Error {
             | Error::Quotes { .. }
             | Error::Batch(_)
             | Error::Conservation { .. } => true,
+            Error::Plugin { source, .. } => source.is_permanent(),
             Error::Read { .. } | Error::Open { .. } | Error::Write { .. } | Error::Cancelled => false,
         }
     }

@@ -20,6 +20,8 @@ pub mod local;
 pub mod object;
 /// Parquet: schema, writers of kept and of rejected rows, reading back.
 pub mod parquet;
+/// The WASM host: what rows go through between CSV and Parquet.
+pub mod transform;
 
 mod convert;
 mod error;
@@ -27,7 +29,7 @@ mod report;
 
 use std::io::{Read, Write};
 
-pub use convert::{Conversion, Converted, Input, Origin, convert, convert_all};
+pub use convert::{Conversion, Converted, Input, Origin, Through, convert, convert_all};
 pub use csv::{Dialect, Inference, infer, infer_all};
 pub use error::Error;
 pub use report::{Progress, Report, Stages};

@@ -59,8 +59,15 @@ impl Progress {
 pub struct Report {
     /// Rows found in the input, the header not counted.
     pub read: u64,
-    /// Rows in the data file.
+    /// Rows of the input that are in the data file; there may be several rows in it for one of these
+    /// ([`Report::exploded`]).
     pub kept: u64,
+    /// Rows of the input that the transform left out, as it is meant to.
+    #[serde(default)]
+    pub filtered: u64,
+    /// Rows in the data file beyond one for each row kept: the data file has `kept + exploded`.
+    #[serde(default)]
+    pub exploded: u64,
     /// Rows in the rejects file.
     pub rejected: u64,
     /// Bytes taken from the input, as stored.
@@ -79,6 +86,9 @@ pub struct Report {
     pub stages: Stages,
     /// [`crate::dataset::Dataset::config_hash`] of the configuration that was used.
     pub config_hash: String,
+    /// [`crate::dataset::Transform::plugin_hash`] of the plugin that rows went through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_hash: Option<String>,
 }
 
 /// Time by stage, milliseconds of one thread.
@@ -90,6 +100,9 @@ pub struct Stages {
     pub split_ms: u64,
     /// Records into typed columns.
     pub decode_ms: u64,
+    /// In the transform.
+    #[serde(default)]
+    pub transform_ms: u64,
     /// Columns into Parquet pages, compression included.
     pub encode_ms: u64,
     /// Waiting for the outputs to take bytes.
@@ -101,6 +114,7 @@ pub struct Stages {
 pub(super) struct Timings {
     pub split: Duration,
     pub decode: Duration,
+    pub transform: Duration,
     pub encode: Duration,
     pub write: Duration,
 }
@@ -112,6 +126,7 @@ impl Timings {
             infer_ms: 0,
             split_ms: milliseconds(self.split),
             decode_ms: milliseconds(self.decode),
+            transform_ms: milliseconds(self.transform),
             encode_ms: milliseconds(self.encode),
             write_ms: milliseconds(self.write),
         }

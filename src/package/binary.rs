@@ -7,14 +7,13 @@ use std::{
     path::Path,
 };
 
+use super::PackageError;
+use crate::dataset::Architecture;
 use object::{
     LittleEndian,
     elf::{EM_AARCH64, EM_X86_64, FileHeader64, VER_FLG_WEAK},
     read::{ReadCache, elf::FileHeader},
 };
-use serde::{Deserialize, Serialize};
-
-use super::PackageError;
 
 /// The newest glibc that a function finds: that of Amazon Linux 2023, on which `provided.al2023` is built
 /// (<https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html>).
@@ -22,27 +21,6 @@ pub const LAMBDA_GLIBC: Glibc = Glibc { major: 2, minor: 34 };
 
 /// The marker by which a linker demands a loader that knows packed relocations, and the glibc that brought it.
 const PACKED_RELOCATIONS: (&str, Glibc) = ("GLIBC_ABI_DT_RELR", Glibc { major: 2, minor: 36 });
-
-/// A processor architecture that Lambda offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// Intel and AMD, 64 bits.
-    #[serde(rename = "x86_64")]
-    X86_64,
-    /// AWS Graviton and other 64-bit ARM.
-    Arm64,
-}
-
-impl fmt::Display for Architecture {
-    /// The name that Lambda's API uses.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Architecture::X86_64 => "x86_64",
-            Architecture::Arm64 => "arm64",
-        })
-    }
-}
 
 /// A version of the GNU C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

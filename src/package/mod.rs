@@ -3,6 +3,8 @@
 
 mod binary;
 mod fingerprint;
+/// Transforms: from a folder or a file to a component and its precompiled form.
+pub mod plugin;
 mod zip;
 
 use std::{
@@ -14,9 +16,10 @@ use miette::Diagnostic;
 
 use self::fingerprint::Fingerprints;
 pub use self::{
-    binary::{Architecture, Glibc, LAMBDA_GLIBC},
+    binary::{Glibc, LAMBDA_GLIBC},
     zip::ENTRY,
 };
+pub use crate::dataset::Architecture;
 use crate::dataset::{Dataset, Manifest};
 
 /// Most bytes that a function's zip may unpack to: 250 MB

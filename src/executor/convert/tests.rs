@@ -55,7 +55,7 @@ fn run_dataset(source: &dyn Source, table: &str, dataset: &Dataset) -> Result<Ou
 fn run_as(source: &dyn Source, table: &str, dataset: &Dataset, dialect: Option<Dialect>) -> Result<Outcome, Error> {
     let columns = columns(table);
     let origin = Origin { uri: "s3://raw/t/1.csv".into(), etag: Some("\"abc\"".into()) };
-    let conversion = Conversion { dataset, columns: &columns, origin, dialect };
+    let conversion = Conversion { dataset, columns: &columns, transform: None, origin, dialect };
     let mut sink = MemorySink::default();
     let converted = convert(source, &conversion, &mut sink, &Progress::new())?;
     let (data, rejects) = (converted.data.map(Bytes::from), converted.rejects.map(Bytes::from));
@@ -307,7 +307,7 @@ fn several_files_become_one() {
     let mut sink = MemorySink::default();
     let table = columns("a int64, b string");
     let dataset = Dataset::new("t", "t/");
-    let converted = convert_all(&inputs, &dataset, &table, &mut sink, &Progress::new()).unwrap();
+    let converted = convert_all(&inputs, &dataset, &table, None, &mut sink, &Progress::new()).unwrap();
     assert_eq!(read_back(&converted.data.map(Bytes::from)), ["1|x", "2|y"]);
     assert_eq!((converted.report.read, converted.report.rejected), (3, 1));
 }
@@ -316,7 +316,8 @@ fn several_files_become_one() {
 fn a_cancelled_run_stops_and_hands_nothing_back() {
     let (table, dataset, progress) = (columns("a int64"), Dataset::new("t", "t/"), Progress::new());
     progress.cancel();
-    let conversion = Conversion { dataset: &dataset, columns: &table, origin: Origin::default(), dialect: None };
+    let conversion =
+        Conversion { dataset: &dataset, columns: &table, transform: None, origin: Origin::default(), dialect: None };
     let result = convert(&Memory::new("a\n1\n"), &conversion, &mut MemorySink::default(), &progress);
     assert!(matches!(result, Err(Error::Cancelled)));
 }

@@ -295,7 +295,7 @@ async fn an_object_is_converted_into_objects() {
         let columns =
             [Column { name: "a".into(), ty: ColumnType::Int64 }, Column { name: "b".into(), ty: ColumnType::String }];
         let origin = Origin { uri: source.name().to_owned(), etag: Some(source.etag().to_owned()) };
-        let conversion = Conversion { dataset: &dataset, columns: &columns, origin, dialect: None };
+        let conversion = Conversion { dataset: &dataset, columns: &columns, transform: None, origin, dialect: None };
         let converted = convert(&source, &conversion, &mut sink, &Progress::new()).unwrap();
         assert_eq!((converted.report.kept, converted.report.rejected), (2, 1));
         [converted.data, converted.rejects].map(|upload| upload.unwrap().finish_parts().unwrap())

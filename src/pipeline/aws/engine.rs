@@ -40,7 +40,7 @@ impl Engine for Aws {
         let origin = Origin { uri: reader.name().to_owned(), etag: Some(job.source.head.etag.clone()) };
         let dialect = job.dialect;
         let product = blocking(move || {
-            let conversion = Conversion { dataset: &dataset, columns: &columns, origin, dialect };
+            let conversion = Conversion { dataset: &dataset, columns: &columns, transform: None, origin, dialect };
             let converted = executor::convert(&reader, &conversion, &mut sink, &Progress::new())
                 .map_err(|error| Failed { error: classify(&error), handed_over: None })?;
             let finish = |upload: object::Upload| upload.finish_parts().map_err(|error| classify(&error));
@@ -110,6 +110,7 @@ fn code(error: &executor::Error) -> &'static str {
         Error::Option { .. } => "csv_option",
         Error::Quotes { .. } => "unbalanced_quotes",
         Error::Batch(_) | Error::Conservation { .. } => "bug",
+        Error::Plugin { source, .. } => source.code(),
         Error::Read { .. } => "read",
         Error::Open { .. } | Error::Write { .. } => "write",
         Error::Cancelled => "cancelled",

@@ -1,0 +1,1 @@
+//! Arrow arrays ↔ the lists of the contract.
