@@ -118,6 +118,7 @@ fn every_option_is_read() {
                 column("carrier", ColumnType::String),
                 column("fare", ColumnType::Decimal { precision: 10, scale: 2 }),
             ]),
+            transform: None,
             parquet: ParquetOptions { compression: Compression::Snappy, row_group_bytes: 8 << 20 },
         }
     );
