@@ -11,6 +11,8 @@ use arrow::{array::RecordBatch, util::display::array_value_to_string};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+mod through;
+
 use super::*;
 use crate::{
     dataset::{ColumnType, CsvOptions},
@@ -56,15 +58,23 @@ fn run_dataset(source: &dyn Source, table: &str, dataset: &Dataset) -> Result<Ou
 }
 
 fn run_as(source: &dyn Source, table: &str, dataset: &Dataset, dialect: Option<Dialect>) -> Result<Outcome, Error> {
-    let columns = columns(table);
     let origin = Origin { uri: "s3://raw/t/1.csv".into(), etag: Some("\"abc\"".into()) };
-    let conversion = Conversion { dataset, columns: &columns, transform: None, origin, dialect };
+    run_all(&[Input { source, origin, dialect }], table, dataset, None)
+}
+
+fn run_all(
+    inputs: &[Input<'_>],
+    table: &str,
+    dataset: &Dataset,
+    transform: Option<Through<'_>>,
+) -> Result<Outcome, Error> {
     let mut sink = MemorySink::default();
-    let converted = convert(source, &conversion, &mut sink, &Progress::new())?;
+    let converted = convert_all(inputs, dataset, &columns(table), transform, &mut sink, &Progress::new())?;
     let (data, rejects) = (converted.data.map(Bytes::from), converted.rejects.map(Bytes::from));
     let (rows, rejects) = (read_back(&data), read_back(&rejects));
-    assert_eq!(converted.report.read, converted.report.kept + converted.report.rejected);
-    assert_eq!((rows.len() as u64, rejects.len() as u64), (converted.report.kept, converted.report.rejected));
+    let Report { read, kept, filtered, rejected, exploded, .. } = converted.report;
+    assert_eq!(read, kept + filtered + rejected);
+    assert_eq!((rows.len() as u64, rejects.len() as u64), (kept + exploded, rejected));
     Ok(Outcome { report: converted.report, rows, rejects, data, opened: sink.opened })
 }
 
@@ -130,6 +140,7 @@ fn the_file_has_types_statistics_and_facts_that_engines_read() {
     assert_eq!(fact("lake.config_hash"), Some(Dataset::new("t", "t/").config_hash()));
     let counts = ["lake.rows_read", "lake.rows_kept", "lake.rows_rejected"].map(|key| fact(key).unwrap());
     assert_eq!(counts, ["2", "1", "1"]);
+    assert_eq!(fact("lake.plugin"), None);
 }
 
 #[test]
