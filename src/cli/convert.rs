@@ -172,7 +172,7 @@ fn wanted(args: &Args) -> Result<Option<Wanted>, CliError> {
 /// Builds and compiles, away from the runtime. A project keeps what is made on the way.
 async fn load(wanted: Wanted, context: &Context) -> Result<Loaded, CliError> {
     let in_project = context.folder().join(config::FILE_NAME).is_file();
-    let kept = in_project.then(|| context.state_folder().join("packages"));
+    let kept = in_project.then(|| context.state_folder().join("packages").join("transforms"));
     let loading = tokio::task::spawn_blocking(move || match kept {
         Some(cache) => wanted.load(&cache),
         None => wanted.load(tempfile::tempdir()?.path()),

@@ -11,11 +11,20 @@ pub fn words(report: &Report) -> String {
     if *exploded > 0 {
         words.push_str(&format!(" as {}", HumanCount(kept + exploded)));
     }
-    if plugin_hash.is_some() || *filtered > 0 {
-        words.push_str(&format!(", {} filtered", HumanCount(*filtered)));
+    match plugin_hash {
+        Some(_) => words.push_str(&format!(", {} filtered", HumanCount(*filtered))),
+        None => words.push_str(&self::filtered(*filtered)),
     }
     words.push_str(&format!(", {} rejected", HumanCount(*rejected)));
     words
+}
+
+/// `, 7 filtered`; nothing where none is.
+pub fn filtered(filtered: u64) -> String {
+    match filtered {
+        0 => String::new(),
+        filtered => format!(", {} filtered", HumanCount(filtered)),
+    }
 }
 
 #[cfg(test)]

@@ -217,9 +217,10 @@ fn told(result: &Followed, last: Option<&Hop>, milliseconds: u64) -> (Style, &'s
             let style = if report.rejected > 0 { Style::Changed } else { Style::Good };
             (style, "committed", detail)
         }
-        Followed::Committed { run: None, rows, rejected, told } => {
+        Followed::Committed { run: None, rows, filtered, rejected, told } => {
             let (rows, rejected) = (HumanCount(*rows), HumanCount(*rejected));
-            let detail = format!("{rows} rows in the table, {rejected} rejected; {took}; {}", word_of(told));
+            let filtered = counts::filtered(*filtered);
+            let detail = format!("{rows} rows in the table{filtered}, {rejected} rejected; {took}; {}", word_of(told));
             (Style::Good, "committed", detail)
         }
         Followed::Parked { code, told, .. } => (Style::Bad, "parked", format!("{code}; {took}; {}", word_of(told))),
