@@ -8,6 +8,7 @@ mod console;
 mod context;
 mod control;
 mod convert;
+mod counts;
 mod demo;
 mod deployed;
 mod destroy;
