@@ -9,7 +9,7 @@ mod types;
 
 pub use architecture::Architecture;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
-pub use names::{JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, event_source};
+pub use names::{JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, event_source, ledger_prefixes};
 pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
 pub use types::{ColumnType, ParseTypeError};
 

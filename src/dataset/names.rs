@@ -13,3 +13,11 @@ pub const METRICS_NAMESPACE: &str = "lake";
 
 /// Prefix of all that is the lake's own in the processed bucket.
 pub const LEDGER_PREFIX: &str = "_lake/";
+
+/// What the lake keeps of each dataset below [`LEDGER_PREFIX`], a folder each.
+const LEDGER_FOLDERS: [&str; 5] = ["pending", "commits", "parked", "runs", "rejects"];
+
+/// Prefixes of all that the lake keeps of `dataset` besides the table's files, in the processed bucket.
+pub fn ledger_prefixes(dataset: &str) -> Vec<String> {
+    LEDGER_FOLDERS.iter().map(|folder| format!("{LEDGER_PREFIX}{folder}/{dataset}/")).collect()
+}
