@@ -27,7 +27,7 @@ pub(super) struct Buckets {
     pub raw: Handle<Bucket>,
     /// Parquet files, and the ledger.
     pub processed: Handle<Bucket>,
-    /// The functions' package and the manifest.
+    /// The functions' package, the manifest, and plugins.
     pub artifacts: Handle<Bucket>,
 }
 
@@ -55,6 +55,8 @@ pub(super) struct Code {
     pub package: Handle<Object>,
     pub package_key: String,
     pub manifest: Handle<Object>,
+    /// The datasets' plugins, as they are and precompiled.
+    pub plugins: Vec<Handle<Object>>,
 }
 
 pub(super) fn buckets(program: &mut Program, inputs: &Inputs) -> Buckets {
@@ -125,16 +127,21 @@ pub(super) fn catalog(program: &mut Program, inputs: &Inputs, buckets: &Buckets)
 
 pub(super) fn code(program: &mut Program, inputs: &Inputs, buckets: &Buckets) -> Code {
     let package_key = format!("{PACKAGE_PREFIX}{}.zip", inputs.package.sha256);
-    let package = Object {
-        bucket: buckets.artifacts.name(),
-        key: package_key.as_str().into(),
-        sha256: inputs.package.sha256.as_str().into(),
+    let mut object = |name: &str, key: &str, sha256: &str| {
+        let bucket = buckets.artifacts.name();
+        program.declare(name, Object { bucket, key: key.into(), sha256: sha256.into() })
     };
-    let manifest = Object {
-        bucket: buckets.artifacts.name(),
-        key: inputs.manifest.key.as_str().into(),
-        sha256: inputs.manifest.sha256.as_str().into(),
-    };
-    let package = program.declare("package", package);
-    Code { package, package_key, manifest: program.declare("manifest", manifest) }
+    let package = object("package", &package_key, &inputs.package.sha256);
+    let manifest = object("manifest", &inputs.manifest.key, &inputs.manifest.sha256);
+    let mut plugins = Vec::new();
+    for (dataset, transform) in inputs.transforms() {
+        // Named after the dataset, not after the plugin: another plugin is then a change, and shows what becomes what.
+        let name = format!("transform-{dataset}");
+        plugins.push(object(&name, &transform.component_key(), &transform.component));
+        let precompiled = transform.precompiled_key(inputs.package.architecture).zip(transform.precompiled.as_ref());
+        if let Some((key, sha256)) = precompiled {
+            plugins.push(object(&format!("{name}-precompiled"), &key, sha256));
+        }
+    }
+    Code { package, package_key, manifest, plugins }
 }
