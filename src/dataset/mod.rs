@@ -71,6 +71,11 @@ impl Dataset {
         let json = serde_json::to_vec(&decisive).expect("a dataset is plain data and always serialises");
         hex::encode(&Sha256::digest(json)[..8])
     }
+
+    /// [`Transform::plugin_hash`], where there is a transform.
+    pub fn plugin_hash(&self) -> Option<&str> {
+        self.transform.as_ref().map(Transform::plugin_hash)
+    }
 }
 
 /// Who writes the catalog's tables.

@@ -90,7 +90,9 @@ async fn load(environment: &Environment) -> Result<Services, Diagnostic> {
     let s3 = s3_client(&config);
     let (manifest, crawlers) =
         futures::try_join!(artifacts::manifest(&s3, environment), artifacts::crawlers(&s3, environment))?;
-    let aws = Aws::new(&config, environment.names.clone()).with_crawlers(crawlers);
+    let aws = Aws::new(&config, environment.names.clone())
+        .with_crawlers(crawlers)
+        .with_plugins(&environment.artifacts_bucket);
     Ok(Services { aws, manifest })
 }
 

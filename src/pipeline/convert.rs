@@ -147,7 +147,9 @@ impl<C: Cloud> Converter<'_, C> {
 
     fn awaits_crawl(&self, marker: &Marker) -> bool {
         let dataset = self.manifest.dataset(&marker.dataset);
-        dataset.is_some_and(|dataset| dataset.catalog == CatalogMode::Crawler) && !marker.is_handed_over()
+        dataset.is_some_and(|dataset| dataset.catalog == CatalogMode::Crawler)
+            && !marker.is_handed_over()
+            && !marker.needs_no_crawl()
     }
 
     /// Whether the marker's crawl is over. If not, it is seen to that there is one: the marker may be one that a

@@ -11,7 +11,7 @@ use futures::future::try_join_all;
 
 use super::{
     ledger::{self, Attempt, Commit, Decision, Kind, Run, Versioned, put_decisively},
-    ports::{Clock, Cloud, CloudError, Complete, Condition, Objects, Upload},
+    ports::{Clock, Cloud, CloudError, Complete, Condition, Objects, Shape, Upload},
     schema,
     telling::Telling,
 };
@@ -62,7 +62,8 @@ async fn ensure_table<C: Cloud>(cloud: &C, dataset: &Dataset, attempt: &Attempt)
     if attempt.columns.is_empty() {
         return Ok(());
     }
-    schema::ensure_table(cloud, dataset, &attempt.columns).await
+    let shape = Shape { columns: attempt.columns.clone(), source_columns: attempt.source_columns.clone() };
+    schema::ensure_table(cloud, dataset, &shape).await
 }
 
 /// Files a run's report. The same run has the same key and bytes, whoever files it.

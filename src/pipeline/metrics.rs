@@ -17,6 +17,7 @@ pub use crate::dataset::METRICS_NAMESPACE as NAMESPACE;
 const METRICS: &[(&str, &str)] = &[
     ("RowsRead", "Count"),
     ("RowsWritten", "Count"),
+    ("RowsFiltered", "Count"),
     ("RowsRejected", "Count"),
     ("BytesRead", "Bytes"),
     ("BytesWritten", "Bytes"),
@@ -76,7 +77,8 @@ pub fn line(lake: &str, stack: &str, run: &Run) -> String {
         "stack": stack,
         "dataset": run.dataset,
         "RowsRead": run.report.read,
-        "RowsWritten": run.report.kept,
+        "RowsWritten": run.report.kept + run.report.exploded,
+        "RowsFiltered": run.report.filtered,
         "RowsRejected": run.report.rejected,
         "BytesRead": run.report.bytes_read,
         "BytesWritten": run.report.bytes_written,

@@ -71,6 +71,8 @@
 
 /// The ports over the AWS SDK.
 pub mod aws;
+/// Converting again what was made by another configuration or plugin.
+pub mod backfill;
 /// Environment → handler loop: the process that Lambda starts.
 pub mod bootstrap;
 /// From a marker to a finished commit record.
@@ -103,7 +105,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use self::ports::{CloudError, CloudErrorKind, EngineError};
 
@@ -127,6 +129,21 @@ impl Invocation {
     pub fn new(request_id: impl Into<String>, started_at: Timestamp, deadline: Timestamp, memory_mb: u32) -> Self {
         let token = uuid::Uuid::new_v4().simple().to_string();
         Invocation { request_id: request_id.into(), token, started_at, deadline, memory_mb }
+    }
+}
+
+/// What an invocation needs at its end to put things away: to abort uploads, and give its marker back.
+const TIME_TO_PUT_AWAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// The part of a short invocation's time that is kept for that at most.
+const TIME_TO_PUT_AWAY_PART: i32 = 5;
+
+impl Invocation {
+    /// When a transform must be done, so that there is time left to put things away.
+    pub fn work_ends_at(&self) -> Timestamp {
+        let time = self.started_at.duration_until(self.deadline);
+        let margin = TIME_TO_PUT_AWAY.min(time / TIME_TO_PUT_AWAY_PART);
+        self.deadline.checked_sub(margin).unwrap_or(self.deadline)
     }
 }
 

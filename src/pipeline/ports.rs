@@ -160,11 +160,20 @@ pub trait Objects: Send + Sync {
     fn abort(&self, upload: &Upload) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
+/// What a table is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Its columns, without partitions.
+    pub columns: Vec<Column>,
+    /// Columns of the CSV that a transform makes these of. `None`: they are the same, or nobody has said.
+    pub source_columns: Option<Vec<Column>>,
+}
+
 /// A table as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// Its columns, without partitions.
-    pub columns: Vec<Column>,
+    /// What it is made of.
+    pub shape: Shape,
     /// Version to name in an update.
     pub version: Option<String>,
 }
@@ -175,17 +184,14 @@ pub trait Catalog: Send + Sync {
     /// [`CloudErrorKind::Damaged`].
     fn table(&self, dataset: &Dataset) -> impl Future<Output = Result<Option<Table>, CloudError>> + Send;
     /// Creates the table; `false` when somebody else did.
-    fn create_table(
-        &self,
-        dataset: &Dataset,
-        columns: &[Column],
-    ) -> impl Future<Output = Result<bool, CloudError>> + Send;
-    /// Adds nullable columns to the version of the table that was read; `false` when it has changed since.
-    fn add_columns(
+    fn create_table(&self, dataset: &Dataset, shape: &Shape) -> impl Future<Output = Result<bool, CloudError>> + Send;
+    /// Gives the version of the table that was read another shape, and keeps all else; `false` when it has changed
+    /// since.
+    fn update_table(
         &self,
         dataset: &Dataset,
         table: &Table,
-        columns: &[Column],
+        shape: &Shape,
     ) -> impl Future<Output = Result<bool, CloudError>> + Send;
 }
 
@@ -299,8 +305,10 @@ pub struct Job<'a, D> {
     pub dataset: &'a Dataset,
     /// What is read.
     pub source: &'a SourceObject,
-    /// What is written.
+    /// The columns of the CSV.
     pub columns: &'a [Column],
+    /// When a transform must be done.
+    pub work_ends_at: Timestamp,
     /// The dialect, where inference has found it.
     pub dialect: Option<D>,
     /// Key of the data file in the processed bucket.
@@ -339,6 +347,18 @@ pub enum EngineError {
     Retriable(String),
 }
 
+impl EngineError {
+    /// The same, naming the object that it stands in the way of.
+    #[must_use]
+    pub fn of_source(self, key: &str) -> Self {
+        match self {
+            EngineError::Changed => EngineError::Changed,
+            EngineError::Input { code, message } => EngineError::Input { code, message: format!("{key}: {message}") },
+            EngineError::Retriable(message) => EngineError::Retriable(format!("{key}: {message}")),
+        }
+    }
+}
+
 /// The executor, as the pipeline calls it.
 pub trait Engine: Send + Sync {
     /// What inference knows of the file's dialect.
@@ -349,6 +369,14 @@ pub trait Engine: Send + Sync {
         dataset: &Dataset,
         source: &SourceObject,
     ) -> impl Future<Output = Result<Inferred<Self::Dialect>, EngineError>> + Send;
+    /// The table's columns that the dataset's transform makes of those of the CSV; the same without a transform.
+    /// Whatever it takes is over at `work_ends_at`.
+    fn open(
+        &self,
+        dataset: &Dataset,
+        input: &[Column],
+        work_ends_at: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Column>, EngineError>> + Send;
     /// Converts into uploads that are not completed. On an error it leaves no upload behind, as far as it can.
     fn convert(&self, job: Job<'_, Self::Dialect>) -> impl Future<Output = Result<Product, EngineError>> + Send;
 }

@@ -15,7 +15,7 @@ pub enum Selection {
     /// All that is parked, and all that is pending without a live claim.
     All,
     /// These keys of the raw bucket, whatever state they are in; committed ones are converted again only if the
-    /// dataset's configuration has changed.
+    /// dataset's configuration or its plugin has changed.
     Keys(Vec<String>),
 }
 
@@ -69,8 +69,16 @@ async fn retry_one<C: Objects + Functions + Clock>(cloud: &C, dataset: &str, key
     if let Some(claim) = marker.as_ref().and_then(|marker| marker.value.live_claim(now)) {
         return Ok(Action::InProgress { until: claim.deadline });
     }
-    let event = marker.and_then(|marker| marker.value.event);
-    intake::drive(cloud, &Marker::new(dataset, key, Origin::Retry, event, now)).await?;
+    let fresh = Marker::new(dataset, key, Origin::Retry, None, now);
+    let fresh = match marker.map(|marker| marker.value) {
+        // A backfill asks for more than a retry.
+        Some(Marker { origin: Origin::Backfill, event, crawl, may_replace_columns, .. }) => {
+            Marker { origin: Origin::Backfill, event, crawl, may_replace_columns, ..fresh }
+        }
+        Some(Marker { event, .. }) => Marker { event, ..fresh },
+        None => fresh,
+    };
+    intake::drive(cloud, &fresh).await?;
     Ok(Action::Invoked)
 }
 

@@ -1,20 +1,43 @@
-//! One schema a dataset, never one a file: the contract, else the table's columns, else found out from the first
-//! object as a whole, where CreateTable decides between two first objects.
+//! One schema a dataset, never one a file.
+//!
+//! The columns of the CSV are those of the contract; else those that the table was made of; else they are found out from
+//! the first object as a whole. The table's columns are what the dataset's transform makes of them, or the same ones.
+//! Where nobody has said yet, two first objects may find out different things: creating the table decides between them,
+//! or giving it the columns of the CSV to remember.
+//!
+//! What a table was made of: its own parameter says it ([`Shape::source_columns`]), which conversions with a transform
+//! write. A table without it holds the columns of the CSV itself, as long as no transform has had a hand in it: that is
+//! certain where the dataset has none, and where commit records tell of files that were made without one. A table of
+//! which neither is known (somebody made it beforehand) says nothing of the CSV.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 
 use super::{
     Failure,
-    ports::{Catalog, Cloud, CloudError, CloudErrorKind, Inferred, SourceObject},
+    ledger::{Commit, Kind, Versioned, read},
+    ports::{Catalog, Cloud, CloudError, CloudErrorKind, EngineError, Inferred, Objects, Shape, SourceObject, Table},
 };
 use crate::dataset::{Column, Dataset};
 
 /// Times that a table which changes under us is read again.
 const TABLE_TRIES_MAX: u32 = 5;
 
-/// What a source is decoded into.
+/// Commit records that are asked whether the table's columns are those of the CSV.
+const RECORDS_ASKED_MAX: u16 = 16;
+
+/// Code of an object whose columns have other types than the table's.
+pub(super) const SCHEMA_CONFLICT: &str = "schema_conflict";
+
+/// What a source is decoded into, and what becomes of it.
 #[derive(Debug, Clone)]
 pub(super) struct Target<D> {
-    /// Columns to write. None: the source has no row and nothing to tell columns by.
-    pub columns: Vec<Column>,
+    /// Columns of the CSV. None: the source has no row and nothing to tell columns by.
+    pub input: Vec<Column>,
+    /// What the table must have.
+    pub shape: Shape,
+    /// The table as it was, where its columns are to be replaced by these.
+    pub replaces: Option<Table>,
     /// The dialect, where it was found out on the way.
     pub dialect: Option<D>,
     /// Milliseconds that finding out took.
@@ -35,83 +58,223 @@ impl<E: Into<Failure>> From<E> for Unsettled {
     }
 }
 
-/// Decides the columns that `source` is decoded into.
+/// How columns are decided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// The table's columns may be replaced ([`super::backfill`]).
+    pub may_replace: bool,
+    /// When a transform must have answered.
+    pub work_ends_at: Timestamp,
+}
+
+/// Decides the columns that `source` is decoded into, and those of the table.
 pub(super) async fn settle<C: Cloud>(
     cloud: &C,
     dataset: &Dataset,
     source: &SourceObject,
+    terms: Terms,
 ) -> Result<Target<C::Dialect>, Unsettled> {
-    let table = cloud.table(dataset).await?;
-    if let Some(contract) = &dataset.schema {
-        if let Some(table) = &table {
-            agree(dataset, contract, &table.columns)?;
+    let settling = Settling { cloud, dataset, source, terms };
+    let (mut inferred, mut infer_ms) = (None, 0);
+    for _ in 0..TABLE_TRIES_MAX {
+        let table = cloud.table(dataset).await?;
+        if let Some(input) = settling.known_input(table.as_ref()).await? {
+            let dialect = inferred.and_then(|inferred: Inferred<C::Dialect>| inferred.dialect);
+            let target = settling.fit(input, table).await?;
+            return Ok(Target { dialect, infer_ms, ..target });
         }
-        return Ok(Target { columns: contract.clone(), dialect: None, infer_ms: 0 });
+        let found = match inferred.take() {
+            Some(found) => found,
+            None => {
+                let began = cloud.now();
+                let found = settling.infer().await?;
+                infer_ms = u64::try_from(cloud.now().duration_since(began).as_millis()).unwrap_or(0);
+                found
+            }
+        };
+        if found.rows == 0 {
+            // A header alone says nothing of types: the first object with rows decides.
+            let (input, shape, dialect) = (Vec::new(), Shape::default(), found.dialect);
+            return Ok(Target { input, shape, replaces: None, dialect, infer_ms });
+        }
+        if let Some(target) = settling.found_out(&found.columns, table).await? {
+            return Ok(Target { dialect: found.dialect, infer_ms, ..target });
+        }
+        inferred = Some(found);
     }
-    if let Some(table) = table {
-        return Ok(Target { columns: table.columns, dialect: None, infer_ms: 0 });
-    }
-    let began = cloud.now();
-    let Inferred { columns, rows, dialect } = match cloud.infer(dataset, source).await {
-        Ok(inferred) => inferred,
-        Err(super::EngineError::Changed) => return Err(Unsettled::Changed),
-        Err(error) => return Err(error.into()),
-    };
-    let infer_ms = u64::try_from(cloud.now().duration_since(began).as_millis()).unwrap_or(0);
-    if rows == 0 {
-        // A header alone says nothing of types: the first object with rows decides.
-        return Ok(Target { columns: Vec::new(), dialect, infer_ms });
-    }
-    if cloud.create_table(dataset, &columns).await? {
-        return Ok(Target { columns, dialect, infer_ms });
-    }
-    match cloud.table(dataset).await? {
-        Some(table) => Ok(Target { columns: table.columns, dialect, infer_ms }),
-        None => Err(Failure::retriable("table", "the table came and went while it was created").into()),
-    }
+    Err(Failure::from(unsteady(dataset)).into())
 }
 
-/// A Parquet column of a table cannot change its type, so a contract that says otherwise cannot be kept.
-fn agree(dataset: &Dataset, contract: &[Column], table: &[Column]) -> Result<(), Failure> {
-    for column in contract {
-        let Some(there) = table.iter().find(|there| there.name == column.name) else { continue };
-        if there.ty != column.ty {
+struct Settling<'a, C> {
+    cloud: &'a C,
+    dataset: &'a Dataset,
+    source: &'a SourceObject,
+    terms: Terms,
+}
+
+impl<C: Cloud> Settling<'_, C> {
+    /// Columns of the CSV, where somebody has said.
+    async fn known_input(&self, table: Option<&Table>) -> Result<Option<Vec<Column>>, CloudError> {
+        if let Some(contract) = &self.dataset.schema {
+            return Ok(Some(contract.clone()));
+        }
+        let Some(table) = table else { return Ok(None) };
+        if let Some(columns) = &table.shape.source_columns {
+            return Ok(Some(columns.clone()));
+        }
+        let is_csvs_own = self.dataset.transform.is_none() || is_made_plain(self.cloud, self.dataset).await?;
+        Ok(is_csvs_own.then(|| table.shape.columns.clone()))
+    }
+
+    async fn infer(&self) -> Result<Inferred<C::Dialect>, Unsettled> {
+        match self.cloud.infer(self.dataset, self.source).await {
+            Ok(inferred) => Ok(inferred),
+            Err(EngineError::Changed) => Err(Unsettled::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The target for columns that are known, beside a table that may be there.
+    async fn fit<D>(&self, input: Vec<Column>, table: Option<Table>) -> Result<Target<D>, Unsettled> {
+        let remembered = table.as_ref().is_some_and(|table| table.shape.source_columns.is_some());
+        let shape = self.shape(&input, remembered).await?;
+        let replaces = match table {
+            Some(table) if self.terms.may_replace && !has_same_columns(&table.shape, &shape) => Some(table),
+            Some(table) => {
+                self.agree(&shape, &table.shape)?;
+                None
+            }
+            None => None,
+        };
+        Ok(Target { input, shape, replaces, dialect: None, infer_ms: 0 })
+    }
+
+    /// The target for columns that were found out, when they make the table. `None`: look at the table again, somebody
+    /// else has made it, or it remembers them now.
+    async fn found_out<D>(&self, input: &[Column], table: Option<Table>) -> Result<Option<Target<D>>, Unsettled> {
+        let Some(table) = table else {
+            let shape = self.shape(input, false).await?;
+            let is_created = self.cloud.create_table(self.dataset, &shape).await?;
+            let target = Target { input: input.to_vec(), shape, replaces: None, dialect: None, infer_ms: 0 };
+            return Ok(is_created.then_some(target));
+        };
+        // What the transform refuses, the table is not to remember.
+        self.fit::<D>(input.to_vec(), Some(table.clone())).await?;
+        let remembering = Shape { source_columns: Some(input.to_vec()), ..table.shape.clone() };
+        self.cloud.update_table(self.dataset, &table, &remembering).await?;
+        Ok(None)
+    }
+
+    /// What the table must have. It remembers the columns of the CSV where they are not its own.
+    async fn shape(&self, input: &[Column], remembered: bool) -> Result<Shape, Failure> {
+        let opened = self.cloud.open(self.dataset, input, self.terms.work_ends_at).await;
+        let columns = opened.map_err(|error| error.of_source(&self.source.key))?;
+        let remembers = remembered || self.dataset.transform.is_some();
+        Ok(Shape { columns, source_columns: remembers.then(|| input.to_vec()) })
+    }
+
+    /// A Parquet column of a table cannot change its type, so that these columns cannot be had beside others of their
+    /// names.
+    fn agree(&self, wanted: &Shape, table: &Shape) -> Result<(), Failure> {
+        let name = &self.dataset.name;
+        for column in &wanted.columns {
+            let Some(there) = table.columns.iter().find(|there| there.name == column.name) else { continue };
+            if there.ty == column.ty {
+                continue;
+            }
+            let whose = match &self.dataset.transform {
+                Some(transform) => format!("as the transform {} makes it", transform.name),
+                None => format!("in the contract of {name}"),
+            };
             return Err(Failure::permanent(
-                "schema_conflict",
+                SCHEMA_CONFLICT,
                 format!(
-                    "column {} is {} in the contract of {} but {} in its table, whose files cannot change type; \
-                     change the contract back, or use a new dataset",
-                    column.name, column.ty, dataset.name, there.ty
+                    "column {} is {} {whose} but {} in the table {name}, whose files cannot change type; run \
+                     `lake backfill {name}`, which converts all of its files anew, or change it back",
+                    column.name, column.ty, there.ty
                 ),
             ));
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// Sees to it that the dataset's table exists and has at least `columns`. Never removes a column.
-pub(super) async fn ensure_table(
+/// Whether files of the dataset were made without a transform, so that the table's columns are those of the CSV.
+async fn is_made_plain(cloud: &impl Objects, dataset: &Dataset) -> Result<bool, CloudError> {
+    let records = cloud.list_after(&Kind::Commits.prefix(&dataset.name), "", RECORDS_ASKED_MAX).await?;
+    let mut asked = stream::iter(&records)
+        .map(async |record| match read::<Commit>(cloud, record).await {
+            Err(error) if error.kind == CloudErrorKind::Damaged => Ok(None),
+            read => read,
+        })
+        .buffer_unordered(usize::from(RECORDS_ASKED_MAX));
+    while let Some(record) = asked.try_next().await? {
+        let current = record.and_then(|Versioned { value: commit, .. }| commit.current);
+        // A source without rows makes no file and says nothing.
+        if current.is_some_and(|current| current.plugin_hash.is_none() && !current.files.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The same columns in any order.
+fn has_same_columns(one: &Shape, other: &Shape) -> bool {
+    one.columns.len() == other.columns.len() && one.columns.iter().all(|column| other.columns.contains(column))
+}
+
+/// Replaces the table's columns, unless somebody has done so already. `false`: the table is another one than was looked
+/// at, and has other columns still.
+pub(super) async fn replace_columns(
     cloud: &impl Catalog,
     dataset: &Dataset,
-    columns: &[Column],
-) -> Result<(), CloudError> {
+    seen: &Table,
+    shape: &Shape,
+) -> Result<bool, CloudError> {
+    for _ in 0..TABLE_TRIES_MAX {
+        let Some(table) = cloud.table(dataset).await? else { return Ok(true) };
+        if has_same_columns(&table.shape, shape) && table.shape.source_columns == shape.source_columns {
+            return Ok(true);
+        }
+        if table.version != seen.version {
+            return Ok(false);
+        }
+        if cloud.update_table(dataset, &table, shape).await? {
+            tracing::warn!(dataset = %dataset.name, "the table's columns are replaced; files made before are stale");
+            return Ok(true);
+        }
+    }
+    Err(unsteady(dataset))
+}
+
+/// Sees to it that the dataset's table exists, has at least these columns, and remembers what it is made of. Never
+/// removes a column.
+pub(super) async fn ensure_table(cloud: &impl Catalog, dataset: &Dataset, wanted: &Shape) -> Result<(), CloudError> {
     for _ in 0..TABLE_TRIES_MAX {
         let Some(table) = cloud.table(dataset).await? else {
-            if cloud.create_table(dataset, columns).await? {
+            if cloud.create_table(dataset, wanted).await? {
                 return Ok(());
             }
             continue;
         };
-        let known = |column: &&Column| table.columns.iter().any(|there| there.name == column.name);
-        let missing: Vec<Column> = columns.iter().filter(|column| !known(column)).cloned().collect();
-        if missing.is_empty() || cloud.add_columns(dataset, &table, &missing).await? {
+        let mut shape = table.shape.clone();
+        let known = |column: &&Column| table.shape.columns.iter().any(|there| there.name == column.name);
+        shape.columns.extend(wanted.columns.iter().filter(|column| !known(column)).cloned());
+        if wanted.source_columns.is_some() {
+            shape.source_columns.clone_from(&wanted.source_columns);
+        }
+        if shape == table.shape || cloud.update_table(dataset, &table, &shape).await? {
             return Ok(());
         }
     }
-    Err(CloudError {
+    Err(unsteady(dataset))
+}
+
+fn unsteady(dataset: &Dataset) -> CloudError {
+    CloudError {
         operation: "UpdateTable",
         target: dataset.name.clone(),
         message: format!("the table changed under us {TABLE_TRIES_MAX} times"),
         kind: CloudErrorKind::Retriable,
-    })
+    }
 }

@@ -8,20 +8,26 @@ use aws_sdk_glue::{
 
 use super::{Aws, failed};
 use crate::{
-    dataset::{Column, Dataset},
+    dataset::{Column, ColumnType, Dataset},
     executor::catalog::{columns_of, table_input},
-    pipeline::ports::{Catalog, CloudError, CloudErrorKind, Table},
+    pipeline::ports::{Catalog, CloudError, CloudErrorKind, Shape, Table},
 };
+
+/// Parameter of a table: the columns of the CSV that a transform makes its own of, as JSON.
+pub const SOURCE_COLUMNS: &str = "lake.source_columns";
 
 impl Catalog for Aws {
     async fn table(&self, dataset: &Dataset) -> Result<Option<Table>, CloudError> {
         let Some(found) = self.found(&dataset.name).await? else { return Ok(None) };
         let columns = columns_of(&found).map_err(|error| damaged(&dataset.name, error.to_string()))?;
-        Ok(Some(Table { columns, version: found.version_id }))
+        let source_columns = source_columns_of(&found)?;
+        Ok(Some(Table { shape: Shape { columns, source_columns }, version: found.version_id }))
     }
 
-    async fn create_table(&self, dataset: &Dataset, columns: &[Column]) -> Result<bool, CloudError> {
-        let input = table_input(dataset, columns, &self.location(&dataset.name), &self.owner())
+    async fn create_table(&self, dataset: &Dataset, shape: &Shape) -> Result<bool, CloudError> {
+        let mut parameters = self.owner();
+        parameters.extend(shape.source_columns.as_deref().map(remembered));
+        let input = table_input(dataset, &shape.columns, &self.location(&dataset.name), &parameters)
             .map_err(|error| unbuildable(&dataset.name, &error))?;
         let request = self.glue.create_table().database_name(&self.names.database).table_input(input);
         match request.send().await {
@@ -33,12 +39,12 @@ impl Catalog for Aws {
         }
     }
 
-    async fn add_columns(&self, dataset: &Dataset, table: &Table, columns: &[Column]) -> Result<bool, CloudError> {
+    async fn update_table(&self, dataset: &Dataset, table: &Table, shape: &Shape) -> Result<bool, CloudError> {
         let Some(found) = self.found(&dataset.name).await? else { return Ok(false) };
         if found.version_id != table.version {
             return Ok(false);
         }
-        let input = with_columns(found, columns).map_err(|error| unbuildable(&dataset.name, &error))?;
+        let input = with_shape(found, shape).map_err(|error| unbuildable(&dataset.name, &error))?;
         let request = self.glue.update_table().database_name(&self.names.database).table_input(input);
         match request.set_version_id(table.version.clone()).send().await {
             Ok(_) => Ok(true),
@@ -46,6 +52,21 @@ impl Catalog for Aws {
             Err(error) => Err(failed("UpdateTable", &dataset.name, &error)),
         }
     }
+}
+
+/// What the table's parameters say that it was made of.
+fn source_columns_of(table: &types::Table) -> Result<Option<Vec<Column>>, CloudError> {
+    let Some(json) = table.parameters().and_then(|parameters| parameters.get(SOURCE_COLUMNS)) else { return Ok(None) };
+    let columns = serde_json::from_str(json).map_err(|error| {
+        let message = format!("its parameter {SOURCE_COLUMNS} is no list of columns ({error}); mend or remove it");
+        damaged(table.name(), message)
+    })?;
+    Ok(Some(columns))
+}
+
+fn remembered(columns: &[Column]) -> (String, String) {
+    let json = serde_json::to_string(columns).expect("columns are plain data and always serialise");
+    (SOURCE_COLUMNS.to_owned(), json)
 }
 
 impl Aws {
@@ -75,14 +96,28 @@ impl Aws {
     }
 }
 
-/// UpdateTable replaces the whole table: everything that is there is kept, and columns are added at the end.
-fn with_columns(table: types::Table, columns: &[Column]) -> Result<TableInput, BuildError> {
+/// UpdateTable replaces the whole table: everything else that is there is kept, and of columns that stay what others
+/// have said of them.
+fn with_shape(table: types::Table, shape: &Shape) -> Result<TableInput, BuildError> {
     let mut storage = table.storage_descriptor;
     if let Some(storage) = &mut storage {
-        let there = storage.columns.get_or_insert_default();
-        for column in columns {
-            there.push(types::Column::builder().name(&column.name).r#type(column.ty.glue_name()).build()?);
-        }
+        let there = storage.columns.take().unwrap_or_default();
+        let stays = |column: &Column| {
+            let is_it = |it: &&types::Column| {
+                it.name() == column.name && it.r#type().and_then(ColumnType::from_glue_name) == Some(column.ty)
+            };
+            there.iter().find(is_it).cloned()
+        };
+        let made = |column: &Column| match stays(column) {
+            Some(there) => Ok(there),
+            None => types::Column::builder().name(&column.name).r#type(column.ty.glue_name()).build(),
+        };
+        storage.columns = Some(shape.columns.iter().map(made).collect::<Result<_, _>>()?);
+    }
+    let mut parameters = table.parameters.unwrap_or_default();
+    match &shape.source_columns {
+        Some(columns) => parameters.extend([remembered(columns)]),
+        None => drop(parameters.remove(SOURCE_COLUMNS)),
     }
     TableInput::builder()
         .name(table.name)
@@ -92,7 +127,7 @@ fn with_columns(table: types::Table, columns: &[Column]) -> Result<TableInput, B
         .set_storage_descriptor(storage)
         .set_partition_keys(table.partition_keys)
         .set_table_type(table.table_type)
-        .set_parameters(table.parameters)
+        .set_parameters(Some(parameters))
         .set_target_table(table.target_table)
         .build()
 }
@@ -113,27 +148,50 @@ fn unbuildable(table: &str, error: &BuildError) -> CloudError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::ColumnType;
 
-    #[test]
-    fn adding_columns_keeps_everything_else_of_the_table() {
-        let column = |name: &str| types::Column::builder().name(name).r#type("int").build().unwrap();
-        let storage = StorageDescriptor::builder().location("s3://p/t/").columns(column("a")).build();
-        let table = types::Table::builder()
+    fn column(name: &str, ty: ColumnType) -> Column {
+        Column { name: name.into(), ty }
+    }
+
+    fn table() -> types::Table {
+        let glue = |name: &str| types::Column::builder().name(name).r#type("int").comment("theirs").build().unwrap();
+        let storage = StorageDescriptor::builder().location("s3://p/t/").columns(glue("a")).columns(glue("b")).build();
+        types::Table::builder()
             .name("t")
             .description("ours")
             .storage_descriptor(storage)
             .parameters("lake.stack", "local")
-            .partition_keys(column("day"))
+            .partition_keys(glue("day"))
             .build()
-            .unwrap();
-        let added = [Column { name: "b".into(), ty: ColumnType::Int64 }];
-        let input = with_columns(table, &added).unwrap();
+            .unwrap()
+    }
+
+    #[test]
+    fn another_shape_keeps_everything_else_of_the_table() {
+        let columns = vec![column("b", ColumnType::Int32), column("a", ColumnType::Int64)];
+        let source_columns = Some(vec![column("raw", ColumnType::Decimal { precision: 9, scale: 2 })]);
+        let input = with_shape(table(), &Shape { columns, source_columns: source_columns.clone() }).unwrap();
         let columns = input.storage_descriptor().unwrap().columns();
-        let columns: Vec<_> = columns.iter().map(|column| (column.name(), column.r#type().unwrap())).collect();
-        assert_eq!(columns, [("a", "int"), ("b", "bigint")]);
+        let columns: Vec<_> = columns.iter().map(|it| (it.name(), it.r#type().unwrap(), it.comment())).collect();
+        assert_eq!(columns, [("b", "int", Some("theirs")), ("a", "bigint", None)]);
         assert_eq!(input.description(), Some("ours"));
         assert_eq!(input.parameters().unwrap()["lake.stack"], "local");
         assert_eq!(input.partition_keys().len(), 1);
+        let parameters = input.parameters().cloned();
+        let there = types::Table::builder().name("t").set_parameters(parameters).build().unwrap();
+        assert_eq!(source_columns_of(&there), Ok(source_columns));
+    }
+
+    #[test]
+    fn a_table_remembers_what_it_is_made_of_until_it_is_made_of_its_own_columns() {
+        assert_eq!(source_columns_of(&table()), Ok(None));
+        let remembering = types::Table { parameters: Some([remembered(&[])].into()), ..table() };
+        assert_eq!(source_columns_of(&remembering), Ok(Some(Vec::new())));
+        let input = with_shape(remembering, &Shape::default()).unwrap();
+        assert!(!input.parameters().unwrap().contains_key(SOURCE_COLUMNS));
+        let odd = types::Table { parameters: Some([(SOURCE_COLUMNS.into(), "x".into())].into()), ..table() };
+        let error = source_columns_of(&odd).unwrap_err();
+        assert_eq!(error.kind, CloudErrorKind::Damaged);
+        assert!(error.message.contains(SOURCE_COLUMNS), "{error}");
     }
 }

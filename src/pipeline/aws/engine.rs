@@ -1,21 +1,31 @@
 //! The executor on S3: it blocks, so it runs on threads of its own.
 
-use std::{collections::HashMap, error::Error as StdError, fmt::Write as _};
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
+use jiff::Timestamp;
 use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::Aws;
 use crate::{
-    dataset::Dataset,
+    dataset::{Column, Dataset},
     executor::{
-        self, Conversion, Dialect, Origin, Progress, Source,
+        self, Conversion, Dialect, Origin, Progress, Source, Through,
         object::{self, ObjectError, ObjectSink, ObjectSource},
+        transform::{Deadline, Limits, PluginError},
     },
-    pipeline::ports::{Engine, EngineError, Inferred, Job, Product, SourceObject},
+    pipeline::ports::{Clock, Engine, EngineError, Inferred, Job, Product, SourceObject},
 };
 
 /// Metadata of an output: hash of the configuration that it was made with.
 const CONFIG_METADATA: &str = "lake-config";
+
+/// Metadata of an output: hash of the plugin that its rows went through.
+const PLUGIN_METADATA: &str = "lake-plugin";
 
 impl Engine for Aws {
     type Dialect = Dialect;
@@ -30,17 +40,40 @@ impl Engine for Aws {
         }
     }
 
+    async fn open(
+        &self,
+        dataset: &Dataset,
+        input: &[Column],
+        work_ends_at: Timestamp,
+    ) -> Result<Vec<Column>, EngineError> {
+        let Some(transform) = &dataset.transform else { return Ok(input.to_vec()) };
+        let plugin = self.plugin(transform).await?;
+        let (config, limits, input) = (transform.config.clone(), Limits::of(transform), input.to_vec());
+        let deadline = deadline(self.now(), work_ends_at);
+        let opened = blocking(move || {
+            plugin.open(&config, &input, &limits, deadline).map(|instance| instance.contract().columns.clone())
+        });
+        opened.await?.map_err(|error| classify_plugin(&error))
+    }
+
     async fn convert(&self, job: Job<'_, Dialect>) -> Result<Product, EngineError> {
         let reader = self.reader(job.source);
         let (dataset, columns) = (job.dataset.clone(), job.columns.to_vec());
-        let metadata = HashMap::from([(CONFIG_METADATA.to_owned(), dataset.config_hash())]);
+        let mut metadata = HashMap::from([(CONFIG_METADATA.to_owned(), dataset.config_hash())]);
+        metadata.extend(dataset.plugin_hash().map(|hash| (PLUGIN_METADATA.to_owned(), hash.to_owned())));
+        let plugin = match &dataset.transform {
+            Some(transform) => Some(self.plugin(transform).await?),
+            None => None,
+        };
+        let deadline = deadline(self.now(), job.work_ends_at);
         let bucket = &self.names.processed_bucket;
         let (s3, handle) = (self.s3.clone(), Handle::current());
         let mut sink = ObjectSink::new(s3, handle, bucket, job.data_key, job.rejects_key, metadata);
         let origin = Origin { uri: reader.name().to_owned(), etag: Some(job.source.head.etag.clone()) };
         let dialect = job.dialect;
         let product = blocking(move || {
-            let conversion = Conversion { dataset: &dataset, columns: &columns, transform: None, origin, dialect };
+            let transform = plugin.as_ref().map(|plugin| Through { plugin, deadline });
+            let conversion = Conversion { dataset: &dataset, columns: &columns, transform, origin, dialect };
             let converted = executor::convert(&reader, &conversion, &mut sink, &Progress::new())
                 .map_err(|error| Failed { error: classify(&error), handed_over: None })?;
             let finish = |upload: object::Upload| upload.finish_parts().map_err(|error| classify(&error));
@@ -78,8 +111,14 @@ impl Aws {
     }
 }
 
+/// When a transform must be done, by the clock that does not jump.
+fn deadline(now: Timestamp, work_ends_at: Timestamp) -> Deadline {
+    let left = Duration::try_from(now.duration_until(work_ends_at)).unwrap_or_default();
+    Deadline(Instant::now().checked_add(left))
+}
+
 /// Runs `work` on a thread that may block. That it panics is a bug of ours; the attempt has failed, no more.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
     let span = tracing::Span::current();
     let done = spawn_blocking(move || span.in_scope(work)).await;
     done.map_err(|error| EngineError::Retriable(format!("the executor stopped: {error}; this is a bug in lake")))
@@ -96,6 +135,14 @@ fn classify(error: &(dyn StdError + 'static)) -> EngineError {
     match error.downcast_ref::<executor::Error>() {
         Some(known) if known.is_permanent() => EngineError::Input { code: code(known).into(), message },
         _ => EngineError::Retriable(message),
+    }
+}
+
+/// Whether the plugin would fail again.
+pub(super) fn classify_plugin(error: &PluginError) -> EngineError {
+    match error.is_permanent() {
+        true => EngineError::Input { code: error.code().into(), message: error.to_string() },
+        false => EngineError::Retriable(error.to_string()),
     }
 }
 
@@ -117,12 +164,15 @@ fn code(error: &executor::Error) -> &'static str {
     }
 }
 
-/// An error with all its causes.
+/// An error with all its causes; those that it repeats itself are said once.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
+        let said = error.to_string();
+        if !text.contains(&said) {
+            let _ = write!(text, ": {said}");
+        }
         cause = error.source();
     }
     text
@@ -150,5 +200,25 @@ mod tests {
         let EngineError::Input { code, message } = classify(&error) else { panic!("retriable") };
         assert_eq!(code, "not_csv");
         assert!(message.contains("gzip"));
+    }
+
+    #[test]
+    fn a_plugin_that_would_fail_again_is_permanent_and_names_object_and_lines_once() {
+        let trapped =
+            PluginError::Trapped { plugin: "clean".into(), rows: None, message: "panicked".into() }.in_lines(2, 900);
+        let error = executor::Error::Plugin { name: "s3://raw/in/a.csv".into(), source: trapped };
+        let message = "s3://raw/in/a.csv: plugin clean stopped in lines 2 to 900: panicked".to_owned();
+        assert_eq!(classify(&error), EngineError::Input { code: "plugin_trapped".into(), message });
+        let late = PluginError::TimedOut { plugin: "clean".into(), rows: None, seconds: 3, of_one_call: false };
+        assert!(matches!(classify_plugin(&late), EngineError::Retriable(_)));
+        let error = executor::Error::Plugin { name: "s3://raw/in/a.csv".into(), source: late };
+        assert!(matches!(classify(&error), EngineError::Retriable(_)));
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_leaves_no_time() {
+        let now: Timestamp = "2025-01-02T03:04:05Z".parse().unwrap();
+        let Deadline(Some(ends)) = deadline(now, Timestamp::UNIX_EPOCH) else { panic!("never") };
+        assert!(ends <= Instant::now());
     }
 }

@@ -6,6 +6,7 @@ mod crawlers;
 mod engine;
 mod events;
 mod objects;
+mod plugins;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,6 +16,9 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 
+pub use self::catalog::SOURCE_COLUMNS;
+
+use self::plugins::Plugins;
 use super::ports::{Clock, CloudError, CloudErrorKind, Functions};
 use crate::executor::object::describe;
 
@@ -51,6 +55,7 @@ pub struct Aws {
     names: Names,
     partition: &'static str,
     crawlers: BTreeMap<String, String>,
+    plugins: Option<Plugins>,
 }
 
 impl Aws {
@@ -64,6 +69,7 @@ impl Aws {
             names,
             partition: config.region().map_or("aws", |region| partition(region.as_ref())),
             crawlers: BTreeMap::new(),
+            plugins: None,
         }
     }
 
@@ -71,6 +77,13 @@ impl Aws {
     #[must_use]
     pub fn with_crawlers(self, crawlers: BTreeMap<String, String>) -> Self {
         Aws { crawlers, ..self }
+    }
+
+    /// The same, finding plugins in the bucket of artifacts. Nothing is loaded before a conversion needs it.
+    #[must_use]
+    pub fn with_plugins(self, artifacts_bucket: &str) -> Self {
+        let plugins = Plugins::new(self.s3.clone(), artifacts_bucket);
+        Aws { plugins: Some(plugins), ..self }
     }
 
     /// What the lake's parts are called.

@@ -6,9 +6,11 @@ use crate::{
     pipeline::{
         Failure,
         finish::{self, Finished},
-        ledger::{self, Claimed, Cleared, Commit, Decision, Kind, Origin, Parked, Versioned, read},
+        ledger::{
+            self, Claimed, Cleared, Commit, Committed, Decision, Kind, Marker, Parked, Versioned, put_decisively, read,
+        },
         park,
-        ports::{Cloud, Head, SourceObject},
+        ports::{Cloud, Condition, Head, SourceObject},
         telling::CRAWL_FAILED,
     },
 };
@@ -43,6 +45,9 @@ impl<'a, C: Cloud> Converter<'a, C> {
         if let Some(parked) = situation.parked_as(&head) {
             return self.confirm_parked(claimed, parked).await;
         }
+        if situation.must_be_crawled(&head) {
+            return self.await_crawl(claimed).await;
+        }
         if let Some(failure) = situation.crawl_failed() {
             return Err(failure);
         }
@@ -73,6 +78,15 @@ impl<'a, C: Cloud> Converter<'a, C> {
             read::<Parked>(self.cloud, &parked_key),
         )?;
         Ok(Situation { claimed, dataset, head, commit, parked })
+    }
+
+    /// Gives the marker of a backfill back as one that waits for a crawl.
+    async fn await_crawl(&self, claimed: &Claimed) -> Result<Step, Failure> {
+        let marker = Marker { claim: None, changed_at: Some(self.cloud.now()), ..claimed.marker.clone().crawled() };
+        let bytes = ledger::body(&marker);
+        let condition = Condition::Matches(&claimed.etag);
+        put_decisively(self.cloud, &claimed.key, bytes.clone(), condition, |there| there == bytes).await?;
+        Ok(Step::Again("a version that no crawl has seen has taken the place of the one to backfill"))
     }
 
     /// Carries out what somebody decided and did not live to finish.
@@ -185,14 +199,25 @@ impl<'a, C: Cloud> Converter<'a, C> {
 }
 
 impl Situation<'_> {
-    /// The rows of this version are in the table. A configuration that has changed since matters to a retry only.
+    /// What readers see, if it is of this version.
+    fn current(&self, head: &Head) -> Option<&Committed> {
+        let current = self.commit.as_ref()?.value.current.as_ref();
+        current.filter(|current| current.etag == head.etag)
+    }
+
+    /// The rows of this version are in the table. That the configuration or the plugin has changed since matters only
+    /// where a person asks.
     fn is_committed(&self, head: &Head) -> bool {
-        let Some(current) = self.commit.as_ref().and_then(|commit| commit.value.current.as_ref()) else {
-            return false;
-        };
-        let asked_anew =
-            self.claimed.marker.origin == Origin::Retry && current.config_hash != self.dataset.config_hash();
-        current.etag == head.etag && !asked_anew
+        let is_asked_for = self.claimed.marker.is_asked_for();
+        self.current(head).is_some_and(|current| !is_asked_for || current.stale_for(self.dataset).is_none())
+    }
+
+    /// A backfill found a version that no crawl has seen: neither was it converted before, nor given up for anything
+    /// that comes after a crawl.
+    fn must_be_crawled(&self, head: &Head) -> bool {
+        let is_known = self.current(head).is_some()
+            || self.parked.as_ref().is_some_and(|it| it.value.etag == head.etag && it.value.code != CRAWL_FAILED);
+        self.dataset.catalog == CatalogMode::Crawler && self.claimed.marker.needs_no_crawl() && !is_known
     }
 
     /// Every crawl that the object waited for has failed.
@@ -210,7 +235,7 @@ impl Situation<'_> {
     /// The record by which this version was given up, unless a person asks for another try.
     fn parked_as(&self, head: &Head) -> Option<&Versioned<Parked>> {
         let parked = self.parked.as_ref()?;
-        (parked.value.etag == head.etag && self.claimed.marker.origin != Origin::Retry).then_some(parked)
+        (parked.value.etag == head.etag && !self.claimed.marker.is_asked_for()).then_some(parked)
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{
             self, Attempt, Claimed, Commit, Decision, Kind, LEDGER_FORMAT, Parked, Role, Run, RunOutcome, Versioned,
             put_decisively, run_id,
         },
-        ports::{Cloud, Condition, EngineError, Head, Job, Product, SourceObject, Upload},
-        schema::{self, Target, Unsettled},
+        ports::{Cloud, Condition, EngineError, Head, Job, Product, Shape, SourceObject, Table, Upload},
+        schema::{self, Target, Terms, Unsettled},
     },
 };
 
@@ -27,7 +27,9 @@ impl<C: Cloud> Converter<'_, C> {
     pub(super) async fn run(&mut self, situation: &Situation<'_>, source: &SourceObject) -> Result<Step, Failure> {
         let claimed = situation.claimed;
         self.tried = Some(source.head.etag.clone());
-        let target = match schema::settle(self.cloud, situation.dataset, source).await {
+        let terms =
+            Terms { may_replace: claimed.marker.may_replace_columns, work_ends_at: self.invocation.work_ends_at() };
+        let target = match schema::settle(self.cloud, situation.dataset, source, terms).await {
             Ok(target) => target,
             Err(Unsettled::Changed) => return Ok(CHANGED),
             Err(Unsettled::Failed(failure)) => return Err(failure),
@@ -36,13 +38,19 @@ impl<C: Cloud> Converter<'_, C> {
             Some(commit) => commit.value.clone(),
             None => Commit::new(&claimed.marker.dataset, &claimed.marker.key),
         };
-        let columns = target.columns.clone();
+        let (shape, replaces) = (target.shape.clone(), target.replaces.clone());
         let product = match self.product(situation.dataset, source, target, base.generation + 1).await {
             Ok(product) => product,
             Err(EngineError::Changed) => return Ok(CHANGED),
             Err(error) => return Err(error.into()),
         };
-        let attempt = self.attempt(situation, &source.head, &base, columns, product);
+        // Not before the transform has shown on a whole object that it can do it.
+        if let Some(table) = &replaces
+            && !self.replace_columns(situation.dataset, table, &shape, &product).await?
+        {
+            return Ok(Step::Again("the table changed while the object was converted"));
+        }
+        let attempt = self.attempt(situation, &source.head, &base, shape, product);
         let Some(commit) = self.decide(situation.commit.as_ref(), &base, attempt).await? else {
             return Ok(Step::Again("somebody else decided first"));
         };
@@ -65,8 +73,8 @@ impl<C: Cloud> Converter<'_, C> {
         target: Target<C::Dialect>,
         generation: u64,
     ) -> Result<Product, EngineError> {
-        if target.columns.is_empty() {
-            let mut report = Report { config_hash: dataset.config_hash(), ..Report::default() };
+        if target.input.is_empty() {
+            let mut report = nothing(dataset);
             report.bytes_read = source.head.bytes;
             report.stages.infer_ms = target.infer_ms;
             return Ok(Product { report, data: None, rejects: None });
@@ -74,7 +82,8 @@ impl<C: Cloud> Converter<'_, C> {
         let job = Job {
             dataset,
             source,
-            columns: &target.columns,
+            columns: &target.input,
+            work_ends_at: self.invocation.work_ends_at(),
             dialect: target.dialect,
             data_key: ledger::data_key(&dataset.name, &source.key, generation),
             rejects_key: ledger::rejects_key(&dataset.name, &source.key, generation),
@@ -82,6 +91,21 @@ impl<C: Cloud> Converter<'_, C> {
         let mut product = self.cloud.convert(job).await?;
         product.report.stages.infer_ms = target.infer_ms;
         Ok(product)
+    }
+
+    /// Gives the table the columns of what was converted. Unless it has them then, the uploads are aborted.
+    async fn replace_columns(
+        &self,
+        dataset: &Dataset,
+        table: &Table,
+        shape: &Shape,
+        product: &Product,
+    ) -> Result<bool, Failure> {
+        let replaced = schema::replace_columns(self.cloud, dataset, table, shape).await;
+        if replaced != Ok(true) {
+            self.abort_all(product.data.iter().chain(&product.rejects)).await;
+        }
+        Ok(replaced?)
     }
 
     /// PUTs the commit record: the decision. `None` when somebody else decided first; our uploads are aborted then.
@@ -119,7 +143,7 @@ impl<C: Cloud> Converter<'_, C> {
         situation: &Situation<'_>,
         head: &Head,
         base: &Commit,
-        columns: Vec<crate::dataset::Column>,
+        shape: Shape,
         product: Product,
     ) -> Attempt {
         let generation = base.generation + 1;
@@ -133,8 +157,10 @@ impl<C: Cloud> Converter<'_, C> {
             generation,
             etag: head.etag.clone(),
             config_hash,
+            plugin_hash: situation.dataset.plugin_hash().map(str::to_owned),
             uploads: data.into_iter().chain(rejects).collect(),
-            columns,
+            columns: shape.columns,
+            source_columns: shape.source_columns,
             decided_at: run.decided_at,
             run,
         }
@@ -142,8 +168,7 @@ impl<C: Cloud> Converter<'_, C> {
 
     /// The record by which `head` is given up for `failure`.
     pub(super) fn parked(&self, claimed: &Claimed, head: &Head, failure: &Failure) -> Parked {
-        let config_hash = self.manifest.dataset(&claimed.marker.dataset).map(Dataset::config_hash);
-        let report = Report { config_hash: config_hash.unwrap_or_default(), ..Report::default() };
+        let report = self.manifest.dataset(&claimed.marker.dataset).map(nothing).unwrap_or_default();
         let mut run = self.report(claimed, head, RunOutcome::Parked, report);
         run.error = Some((failure.code.clone(), failure.message.clone()));
         Parked {
@@ -184,4 +209,10 @@ impl<C: Cloud> Converter<'_, C> {
             cost_usd: cost::estimate_usd(invocation.memory_mb, duration_ms),
         }
     }
+}
+
+/// The report of a conversion that has not begun.
+fn nothing(dataset: &Dataset) -> Report {
+    let plugin_hash = dataset.plugin_hash().map(str::to_owned);
+    Report { config_hash: dataset.config_hash(), plugin_hash, ..Report::default() }
 }

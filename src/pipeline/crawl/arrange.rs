@@ -68,8 +68,13 @@ pub async fn arrange<C: Objects + Crawlers + Clock>(
     let is_anothers = |found: &Found| found.marker.live_claim(now).is_some_and(|claim| claim.owner != owner);
     let decided = markers.into_iter().filter(|found| !is_anothers(found));
     let decided: Vec<(Found, Next)> = decided
-        .map(|found| (next(found.marker.crawl.as_ref(), &crawler), found))
-        .map(|(next, it)| (it, next))
+        .map(|found| match found.marker.needs_no_crawl() {
+            true => (found, Next::NotNeeded),
+            false => {
+                let next = next(found.marker.crawl.as_ref(), &crawler);
+                (found, next)
+            }
+        })
         .collect();
     arranged.crawled = decided.iter().filter(|(_, next)| wants_start(next)).count() as u64;
     if arranged.crawled > 0 {
@@ -93,7 +98,7 @@ pub async fn arrange<C: Objects + Crawlers + Clock>(
     while let Some(result) = done.next().await {
         match result {
             Ok((key, _, true)) => arranged.ready.push(key),
-            Ok((_, Next::HandedOver | Next::HandOver { .. } | Next::GiveUp { .. }, false)) => {}
+            Ok((_, Next::HandedOver | Next::HandOver { .. } | Next::GiveUp { .. } | Next::NotNeeded, false)) => {}
             Ok(_) => arranged.waiting += 1,
             Err(error) => arranged.failures.push(error),
         }
@@ -144,6 +149,9 @@ impl Act<'_> {
                 let crawl = Crawl { failures, ..self.handed_over(None, &crawl) };
                 Action::HandOver(Marker { last_error: Some(self.failed(failures)), ..self.with(marker, crawl) })
             }
+            // Whoever wrote it has told convert; if that was long ago, it was lost.
+            Next::NotNeeded if self.now.duration_since(marker.last_written_at()) < self.grace => Action::None,
+            Next::NotNeeded => Action::HandOver(Marker { changed_at: Some(self.now), ..marker.clone() }),
             Next::HandedOver => match &crawl.handed_over {
                 Some(before) if before.by == self.owner => Action::Tell,
                 Some(before) if self.now.duration_since(marker.last_written_at()) < self.grace => {

@@ -43,6 +43,8 @@ pub enum Next {
     },
     /// Convert has it already.
     HandedOver,
+    /// None: convert may have it as it is.
+    NotNeeded,
 }
 
 /// What a marker that says `crawl` needs next of a crawler that was looked at after the marker was read.

@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{LEDGER_FORMAT, Run, parked::told_by_default};
-use crate::{dataset::Column, pipeline::ports::Upload};
+use crate::{
+    dataset::{Column, Dataset},
+    pipeline::ports::Upload,
+};
 
 /// What is committed of one source key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,10 +41,16 @@ pub struct Committed {
     pub etag: String,
     /// [`crate::dataset::Dataset::config_hash`] of the time.
     pub config_hash: String,
+    /// [`crate::dataset::Transform::plugin_hash`] of the plugin that its rows went through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_hash: Option<String>,
     /// Its files in the processed bucket; none for a source without rows.
     pub files: Vec<File>,
     /// Rows in the data file.
     pub rows: u64,
+    /// Rows of the source that the transform left out.
+    #[serde(default)]
+    pub filtered: u64,
     /// Rows set aside.
     pub rejected: u64,
     /// Id of its run report.
@@ -86,14 +95,40 @@ pub struct Attempt {
     pub etag: String,
     /// [`crate::dataset::Dataset::config_hash`].
     pub config_hash: String,
+    /// [`crate::dataset::Transform::plugin_hash`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_hash: Option<String>,
     /// Uploads to complete, each with what it holds.
     pub uploads: Vec<(Role, Upload)>,
     /// Columns that the table must have; none when the source had nothing to tell them by.
     pub columns: Vec<Column>,
+    /// Columns of the CSV that these are made of, where the table is to remember them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_columns: Option<Vec<Column>>,
     /// The report to file.
     pub run: Run,
     /// When it was decided.
     pub decided_at: Timestamp,
+}
+
+impl Committed {
+    /// How it differs from what `dataset` would make of the same source now; `None` when it does not.
+    pub fn stale_for(&self, dataset: &Dataset) -> Option<Staleness> {
+        let staleness = Staleness {
+            config: self.config_hash != dataset.config_hash(),
+            plugin: self.plugin_hash.as_deref() != dataset.plugin_hash(),
+        };
+        (staleness.config || staleness.plugin).then_some(staleness)
+    }
+}
+
+/// What has changed since a generation was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Staleness {
+    /// The dataset's configuration, that of its transform included.
+    pub config: bool,
+    /// The plugin's code; or there was none, or is none.
+    pub plugin: bool,
 }
 
 impl Commit {
@@ -127,8 +162,10 @@ impl Commit {
             attempt: attempt.id.clone(),
             etag: attempt.etag.clone(),
             config_hash: attempt.config_hash.clone(),
+            plugin_hash: attempt.plugin_hash.clone(),
             files: attempt.uploads.iter().map(file).collect(),
-            rows: attempt.run.report.kept,
+            rows: attempt.run.report.kept + attempt.run.report.exploded,
+            filtered: attempt.run.report.filtered,
             rejected: attempt.run.report.rejected,
             run: attempt.run.id.clone(),
             finished_at: now,

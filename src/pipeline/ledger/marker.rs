@@ -34,6 +34,9 @@ pub struct Marker {
     /// How far its crawl has come. `None` when it needs none, or nobody has looked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crawl: Option<Crawl>,
+    /// Of a backfill: the table's columns may be replaced by those that the dataset has now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_replace_columns: bool,
 }
 
 /// Why a marker is there.
@@ -43,8 +46,11 @@ pub enum Origin {
     /// S3 told of an object.
     Event,
     /// A person asks for another try: a parked object is converted although it has not changed, and a committed
-    /// one if the dataset's configuration has.
+    /// one if the dataset's configuration or its plugin has.
     Retry,
+    /// A person asks for the dataset's committed objects to be converted as it is now: as [`Origin::Retry`], and the
+    /// object need not be crawled again.
+    Backfill,
     /// The sweep found an object of which no event had been heard, or an attempt that nobody was finishing.
     Sweep,
 }
@@ -126,12 +132,24 @@ impl Marker {
             claim: None,
             changed_at: Some(now),
             crawl: None,
+            may_replace_columns: false,
         }
     }
 
     /// The same, waiting for a crawl.
     pub fn crawled(self) -> Self {
         Marker { crawl: Some(Crawl::default()), ..self }
+    }
+
+    /// Whether a person asked for it: what is committed or parked already is looked at anew.
+    pub fn is_asked_for(&self) -> bool {
+        matches!(self.origin, Origin::Retry | Origin::Backfill)
+    }
+
+    /// Whether it is converted without a crawl: the version that a backfill converts was crawled before it was
+    /// committed. A marker that waited for a crawl before the backfill found it goes on waiting.
+    pub fn needs_no_crawl(&self) -> bool {
+        self.origin == Origin::Backfill && self.crawl.is_none()
     }
 
     /// The claim, while it keeps others away.

@@ -15,7 +15,7 @@ mod parked;
 mod run;
 
 pub use claim::{Claimed, Cleared, Found, Taken, clear, release, take};
-pub use commit::{Attempt, Commit, Committed, File, Role};
+pub use commit::{Attempt, Commit, Committed, File, Role, Staleness};
 pub use marker::{Claim, Crawl, Event, HandOver, Marker, Note, Origin};
 pub use parked::Parked;
 pub use run::{Run, RunOutcome, run_id, run_key};

@@ -42,8 +42,13 @@ pub(super) fn told_by_default() -> bool {
 impl Parked {
     /// Whether the version given up is the one that readers see: another invocation converted it while this one
     /// gave it up. Such a record says nothing, and goes when the object is next looked at. A retry that has been
-    /// asked for another configuration's sake is parked later than its version was committed, and counts.
+    /// asked for the sake of another configuration or plugin is parked later than its version was committed, and counts.
     pub fn is_void(&self, current: Option<&Committed>) -> bool {
-        current.is_some_and(|current| current.etag == self.etag && current.config_hash == self.run.report.config_hash)
+        let report = &self.run.report;
+        current.is_some_and(|current| {
+            current.etag == self.etag
+                && current.config_hash == report.config_hash
+                && current.plugin_hash == report.plugin_hash
+        })
     }
 }
