@@ -38,11 +38,7 @@ pub(super) async fn run(
         Operation::Delete => run.delete(run.current(), false).await,
         Operation::DeleteDeposed(identity) => run.delete(run.deposed(identity), true).await,
         Operation::Forget => Ok(recorder.remove(run.current(), false, true).await?),
-        // A step that made the same thing at another address has struck it out already.
-        Operation::ForgetDeposed(identity) => match run.find_deposed(identity) {
-            Some(old) => Ok(recorder.remove(old, true, true).await?),
-            None => Ok(()),
-        },
+        Operation::ForgetDeposed(identity) => Ok(recorder.remove(run.deposed(identity), true, true).await?),
     }
 }
 
@@ -143,13 +139,10 @@ impl Run<'_> {
         current.expect("BUG: the plan changes a resource that the state does not have")
     }
 
-    fn find_deposed(&self, identity: &str) -> Option<Recorded> {
-        let matches = |old: &&Recorded| old.address == self.step.address && old.identity == identity;
-        self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned())
-    }
-
     fn deposed(&self, identity: &str) -> Recorded {
-        self.find_deposed(identity).expect("BUG: the plan deletes a deposed resource that the state does not have")
+        let matches = |old: &&Recorded| old.address == self.step.address && old.identity == identity;
+        let old = self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned());
+        old.expect("BUG: the plan deletes a deposed resource that the state does not have")
     }
 
     /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's.

@@ -192,8 +192,7 @@ impl Planner<'_> {
         let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
         for address in sorted.into_iter().rev() {
             let recorded = &self.prior.resources[*address];
-            let stays = recorded.retain || is_declared_elsewhere(recorded, &self.decisions);
-            let action = if stays { Action::Forget } else { Action::Delete };
+            let action = if recorded.retain { Action::Forget } else { Action::Delete };
             self.decisions.push(Decision {
                 change: Change {
                     address: (*address).clone(),
@@ -206,16 +205,6 @@ impl Planner<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether what the cloud knows by this identity is wanted at another address: then it has moved in the program, and
-/// is not to be deleted.
-pub(super) fn is_declared_elsewhere(recorded: &Recorded, decisions: &[Decision]) -> bool {
-    decisions.iter().any(|decision| {
-        let Change { address, identity, .. } = &decision.change;
-        let same_kind = address.kind == recorded.address.kind && *address != recorded.address;
-        same_kind && decision.desired.is_some() && identity.as_ref() == Some(&recorded.identity)
-    })
 }
 
 fn known(action: Action, schema: &'static Schema, desired: &Desired) -> Known {

@@ -2,14 +2,10 @@
 //!
 //! - What is made or changed waits for what it depends on.
 //! - What goes waits for whoever depended on it to go or to have moved away.
-//! - What is wanted at another address has moved in the program: it is forgotten at the old one, not deleted.
 
 use std::collections::BTreeMap;
 
-use super::{
-    Action, Operation, Step,
-    diff::{Decision, is_declared_elsewhere},
-};
+use super::{Action, Operation, Step, diff::Decision};
 use crate::{
     resource::Address,
     state::{Recorded, Snapshot},
@@ -30,7 +26,7 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut places: BTreeMap<&Address, Places> = BTreeMap::new();
     for decision in decisions {
-        let place = place(decision, decisions, prior, &mut steps);
+        let place = place(decision, prior, &mut steps);
         places.insert(&decision.change.address, place);
     }
     let leftovers = steps.len();
@@ -75,7 +71,7 @@ fn is_taken_up(deposed: &Recorded, decisions: &[Decision]) -> bool {
 }
 
 /// Adds a resource's own steps.
-fn place(decision: &Decision, decisions: &[Decision], prior: &Snapshot, steps: &mut Vec<Step>) -> Places {
+fn place(decision: &Decision, prior: &Snapshot, steps: &mut Vec<Step>) -> Places {
     let address = &decision.change.address;
     let mut push = |operation| {
         steps.push(Step { address: address.clone(), operation, after: Vec::new() });
@@ -93,10 +89,7 @@ fn place(decision: &Decision, decisions: &[Decision], prior: &Snapshot, steps: &
         Action::Forget => places.remove = push(Operation::Forget),
         Action::ReplaceCreateFirst => {
             places.ensure = push(Operation::Create(desired()));
-            places.remove = push(match is_declared_elsewhere(old(), decisions) {
-                true => Operation::ForgetDeposed(old().identity.clone()),
-                false => remove_deposed(old()),
-            });
+            places.remove = push(remove_deposed(old()));
         }
         Action::ReplaceDeleteFirst => {
             places.remove = push(Operation::Delete);
