@@ -9,6 +9,7 @@ mod console;
 mod context;
 mod control;
 mod convert;
+mod counts;
 mod demo;
 mod deployed;
 mod destroy;
