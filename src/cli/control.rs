@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     config::{Config, OnDestroy, Stack, Target},
-    dataset::{Architecture, Dataset},
+    dataset::{Architecture, Dataset, Manifest},
     files,
     package::{self, Storage},
     plan::{self, Plan},
@@ -20,7 +20,7 @@ use crate::{
         aws::{self, Assets},
     },
     refresh::{Prior, refresh},
-    resource::Program,
+    resource::{Address, Program},
     state::{
         Snapshot,
         store::{LocalStore, Lock, Store},
@@ -170,7 +170,7 @@ async fn declared(
             Storage::Deflated
         }
     };
-    let cache = context.state_folder().join("packages");
+    let cache = packages(&context.state_folder());
     let zip = package::function_zip(&bootstrap, &cache, storage)?;
     let Resolved { datasets, assets: plugins, known } =
         transforms::resolve(context, config, zip.architecture, deployed).await?;
@@ -227,7 +227,9 @@ fn secure_transport(stack: &Stack) -> bool {
 }
 
 /// The program without a cloud to ask, a package to hash and a plugin to build: its resources and edges are the same.
+/// The plugins are those that the stack was applied with, as far as this machine remembers them.
 pub fn program_offline(config: &Config, stack: &Stack) -> Program {
+    let remembered = remembered(&config.root.join("state"), stack);
     let nowhere = Connection {
         sdk: aws_config::SdkConfig::builder().build(),
         account_id: "000000000000".to_owned(),
@@ -235,8 +237,21 @@ pub fn program_offline(config: &Config, stack: &Stack) -> Program {
         region: stack.region.clone(),
     };
     let package = FunctionPackage { sha256: String::new(), architecture: Architecture::X86_64 };
-    let datasets = transforms::offline(config);
+    let datasets = transforms::offline(config, remembered.as_ref());
     let (key, _) = package::manifest(&datasets);
     let manifest = ManifestObject { key, sha256: String::new() };
     program::program(&inputs(config, stack, &nowhere, datasets, (package, manifest)))
+}
+
+/// The datasets that the stack was applied with, if this machine did it.
+fn remembered(state_folder: &Path, stack: &Stack) -> Option<Manifest> {
+    let snapshot = LocalStore::new(state_folder.join(&stack.name)).load().ok()??;
+    let manifest = snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"))?;
+    let sha256 = manifest.inputs.get("sha256")?.as_str()?;
+    Manifest::from_bytes(&std::fs::read(packages(state_folder).join(format!("{sha256}.json"))).ok()?).ok()
+}
+
+/// Where packages are kept that were made or found once.
+fn packages(state_folder: &Path) -> PathBuf {
+    state_folder.join("packages")
 }

@@ -119,16 +119,7 @@ impl Deployed {
     /// changed is for a plan to find out.
     pub async fn is_current(&self) -> Result<bool, CliError> {
         let Some(manifest) = self.manifest().await? else { return Ok(true) };
-        let mut written = Manifest::new(offline(&self.config)).datasets;
-        let deployed = manifest.datasets;
-        for (written, deployed) in written.iter_mut().zip(&deployed) {
-            if let (Some(written), Some(deployed)) = (&mut written.transform, &deployed.transform) {
-                written.name.clone_from(&deployed.name);
-                written.component.clone_from(&deployed.component);
-                written.precompiled.clone_from(&deployed.precompiled);
-            }
-        }
-        Ok(written == deployed)
+        Ok(Manifest::new(offline(&self.config, Some(&manifest))) == manifest)
     }
 }
 

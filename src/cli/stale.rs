@@ -41,8 +41,7 @@ impl Stale {
     pub fn line(&self) -> String {
         let Stale { dataset, objects, by_plugin, counted_all, plugins_before, plugin_after } = self;
         let at_least = if *counted_all { "" } else { "at least " };
-        let (objects, were, them) =
-            if *objects == 1 { ("object", "was", "it") } else { ("objects", "were", "them") };
+        let (objects, were, them) = if *objects == 1 { ("object", "was", "it") } else { ("objects", "were", "them") };
         let with = match by_plugin {
             0 => "an older configuration".to_owned(),
             _ => {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     config::{self, Config, ConfigError, TRANSFORM_MEMORY_MB_MAX},
-    dataset::{Architecture, Column, Dataset, Transform},
+    dataset::{Architecture, Column, Dataset, Manifest, Transform},
     executor::transform::{Deadline, Host, Limits, Meter, Plugin, PluginError, VERSION},
     files,
     package::plugin::{self, Artifact, BuildError, Component},
@@ -84,10 +84,9 @@ pub async fn resolve(
             context.console.note(format!("built the plugin {} of {}", made.component.name, dataset.name));
         }
         dataset.transform = Some(described(written, made));
-        for (sha256, path) in [
-            (&made.component.sha256, &made.component.path),
-            (&made.precompiled.sha256, &made.precompiled.path),
-        ] {
+        for (sha256, path) in
+            [(&made.component.sha256, &made.component.path), (&made.precompiled.sha256, &made.precompiled.path)]
+        {
             resolved.assets.push((sha256.clone(), path.clone()));
         }
         asked.push(ask(dataset, deployed).await?);
@@ -110,28 +109,32 @@ fn described(written: &config::Transform, made: &Made) -> Transform {
     }
 }
 
-/// The datasets as they would be, without looking at any plugin.
-pub fn offline(config: &Config) -> Vec<Dataset> {
+/// The datasets as they would be, without looking at any plugin: each is what it is in `deployed`, or stands there under
+/// its dataset's name.
+pub fn offline(config: &Config, deployed: Option<&Manifest>) -> Vec<Dataset> {
     let mut datasets = config.datasets.clone();
     for dataset in &mut datasets {
+        let known = deployed.and_then(|manifest| manifest.dataset(&dataset.name)?.transform.clone());
+        let known = known.unwrap_or_else(|| Transform {
+            name: dataset.name.clone(),
+            component: dataset.name.clone(),
+            precompiled: Some(dataset.name.clone()),
+            config: BTreeMap::new(),
+            memory_mb: 0,
+            call_seconds: 0,
+        });
         dataset.transform = config.transforms.get(&dataset.name).map(|written| Transform {
-            name: written.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            component: String::new(),
-            precompiled: Some(String::new()),
             config: written.config.clone(),
             memory_mb: written.memory_mb,
             call_seconds: written.call_seconds,
+            ..known
         });
     }
     datasets
 }
 
 /// Builds and precompiles, one after the other: a toolchain uses all processors by itself.
-async fn make(
-    config: &Config,
-    architecture: Architecture,
-    cache: &Path,
-) -> Result<BTreeMap<String, Made>, CliError> {
+async fn make(config: &Config, architecture: Architecture, cache: &Path) -> Result<BTreeMap<String, Made>, CliError> {
     let (written, cache) = (config.transforms.clone(), cache.to_owned());
     let make = move || {
         let (mut made, mut errors) = (BTreeMap::new(), Vec::new());
@@ -240,15 +243,12 @@ fn conflicts(table: &[Column], columns: &[Column]) -> Vec<String> {
 
 /// The table's columns, as the plugin answers to `open`. The answer is a matter of what is asked alone, so that it is
 /// kept: a plan without changes compiles nothing.
-fn open(
-    transform: &Transform,
-    component: &[u8],
-    reads: &[Column],
-    cache: &Path,
-) -> Result<Vec<Column>, PluginError> {
+fn open(transform: &Transform, component: &[u8], reads: &[Column], cache: &Path) -> Result<Vec<Column>, PluginError> {
     let Transform { name, component: sha256, config, memory_mb, call_seconds, .. } = transform;
-    let question = serde_json::to_vec(&(VERSION, env!("CARGO_PKG_VERSION"), sha256, config, memory_mb, call_seconds, reads));
-    let kept = question.ok().map(|question| cache.join(format!("opened-{}.json", hex::encode(Sha256::digest(question)))));
+    let question =
+        serde_json::to_vec(&(VERSION, env!("CARGO_PKG_VERSION"), sha256, config, memory_mb, call_seconds, reads));
+    let kept =
+        question.ok().map(|question| cache.join(format!("opened-{}.json", hex::encode(Sha256::digest(question)))));
     if let Some(columns) = kept.as_ref().and_then(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()) {
         return Ok(columns);
     }
@@ -276,8 +276,7 @@ mod tests {
 
     #[test]
     fn columns_that_change_their_type_or_go_are_conflicts_and_new_ones_are_not() {
-        let table =
-            [column("a", ColumnType::Int64), column("b", ColumnType::String), column("c", ColumnType::Date)];
+        let table = [column("a", ColumnType::Int64), column("b", ColumnType::String), column("c", ColumnType::Date)];
         let columns =
             [column("a", ColumnType::Int64), column("b", ColumnType::Timestamp), column("d", ColumnType::Date)];
         assert_eq!(conflicts(&table, &columns), ["b string → timestamp", "c date goes"]);
@@ -290,8 +289,12 @@ mod tests {
         let text = "[lake]\nname = \"l\"\n[dataset.a]\nsource = \"a/\"\ntransform = \"plugins/clean\"\n\
             [dataset.b]\nsource = \"b/\"\n";
         let config = Config::parse(text, config::FILE_NAME, folder.path()).unwrap();
-        let [a, b] = &offline(&config)[..] else { panic!("two datasets") };
-        assert_eq!(a.transform.as_ref().unwrap().name, "clean");
-        assert_eq!(b.transform, None);
+        let unknown = offline(&config, None);
+        assert_eq!(unknown[0].transform.as_ref().unwrap().component, "a");
+        assert_eq!(unknown[1].transform, None);
+        let mut applied = config.datasets.clone();
+        let transform = Transform { component: "beef".to_owned(), ..unknown[0].transform.clone().unwrap() };
+        applied[0].transform = Some(transform.clone());
+        assert_eq!(offline(&config, Some(&Manifest::new(applied)))[0].transform, Some(transform));
     }
 }

@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// What the addresses of raw files begin with. No dataset is called so: the place follows.
+pub const RAW: &str = "raw/";
+
 /// A dataset's data.
 pub(super) struct Data {
     /// The dataset.
@@ -47,12 +50,19 @@ pub(super) fn declare(program: &mut Program, inputs: &Inputs, buckets: &Buckets,
 }
 
 fn data(program: &mut Program, inputs: &Inputs, dataset: &Dataset, buckets: &Buckets, catalog: &Catalog) -> Data {
-    let raw = Prefix { bucket: buckets.raw.name(), prefix: dataset.source.clone(), with: Vec::new() };
-    let raw = program.declare(&format!("raw-{}", dataset.name), raw);
+    let raw = Prefix {
+        bucket: buckets.raw.name(),
+        prefix: dataset.source.clone(),
+        with: Vec::new(),
+        of: dataset.name.clone(),
+    };
+    // Named after the place, not after the dataset: a dataset that is called otherwise from now on has the same files.
+    let raw = program.declare(&format!("{RAW}{}", dataset.source.trim_end_matches('/')), raw);
     let processed = Prefix {
         bucket: buckets.processed.name(),
         prefix: format!("{}/", dataset.name),
         with: ledger_prefixes(&dataset.name),
+        of: dataset.name.clone(),
     };
     let processed = program.declare(&dataset.name, processed);
     let retain = inputs.on_destroy_retain;

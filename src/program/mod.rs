@@ -18,6 +18,8 @@ mod storage;
 mod tests;
 mod watch;
 
+pub use data::RAW;
+
 use crate::{
     dataset::{Architecture, CatalogMode, Dataset, Transform},
     resource::Program,

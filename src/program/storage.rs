@@ -1,5 +1,7 @@
 //! Where a lake keeps things: three buckets, the catalog, and the functions' code.
 
+use std::collections::BTreeMap;
+
 use super::{Inputs, PACKAGE_PREFIX, policy};
 use crate::resource::{
     Handle, Input, Program,
@@ -20,6 +22,9 @@ const UNFINISHED_UPLOAD_DAYS: u32 = 7;
 /// Days that a version stays after a newer one, or a deletion, has taken its place: long enough to find out that a
 /// conversion went wrong.
 const OLD_VERSION_DAYS: u32 = 30;
+
+/// Digits of a plugin's hash in its address.
+const PLUGIN_NAME_DIGITS: usize = 16;
 
 /// The lake's buckets.
 pub(super) struct Buckets {
@@ -133,15 +138,18 @@ pub(super) fn code(program: &mut Program, inputs: &Inputs, buckets: &Buckets) ->
     };
     let package = object("package", &package_key, &inputs.package.sha256);
     let manifest = object("manifest", &inputs.manifest.key, &inputs.manifest.sha256);
-    let mut plugins = Vec::new();
-    for (dataset, transform) in inputs.transforms() {
-        // Named after the dataset, not after the plugin: another plugin is then a change, and shows what becomes what.
-        let name = format!("transform-{dataset}");
-        plugins.push(object(&name, &transform.component_key(), &transform.component));
-        let precompiled = transform.precompiled_key(inputs.package.architecture).zip(transform.precompiled.as_ref());
+    // Two datasets may have one plugin. What lies under a key has one address, whoever needs it, so that a plugin which
+    // somebody still needs is not deleted when another has no more use for it.
+    let mut files: BTreeMap<String, (String, &str)> = BTreeMap::new();
+    for (_, transform) in inputs.transforms() {
+        let short = |sha256: &str| sha256.chars().take(PLUGIN_NAME_DIGITS).collect::<String>();
+        let name = format!("transform-{}", short(&transform.component));
+        files.insert(name, (transform.component_key(), &transform.component));
+        let precompiled = transform.precompiled_key(inputs.package.architecture).zip(transform.precompiled.as_deref());
         if let Some((key, sha256)) = precompiled {
-            plugins.push(object(&format!("{name}-precompiled"), &key, sha256));
+            files.insert(format!("transform-{}-precompiled", short(sha256)), (key, sha256));
         }
     }
+    let plugins = files.iter().map(|(name, (key, sha256))| object(name, key, sha256)).collect();
     Code { package, package_key, manifest, plugins }
 }

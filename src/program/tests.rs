@@ -154,8 +154,8 @@ fn the_program_declares_these_resources_and_no_others() {
     aws:s3:Object/package
     aws:s3:Prefix/airlines
     aws:s3:Prefix/flights
-    aws:s3:Prefix/raw-airlines
-    aws:s3:Prefix/raw-flights
+    aws:s3:Prefix/raw/in/airlines
+    aws:s3:Prefix/raw/in/flights
     aws:sns:Subscription/ann@example.com
     aws:sns:Topic/alerts
     aws:sns:TopicPolicy/alerts
@@ -462,9 +462,11 @@ fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
         .map(|declared| format!("{} {} {}", declared.address, declared.inputs["key"], declared.inputs["sha256"]))
         .collect();
     insta::assert_snapshot!(own.join("\n"), @r#"
-    aws:s3:Object/transform-flights "transforms/beef.wasm" "beef"
-    aws:s3:Object/transform-flights-precompiled "transforms/f00d.arm64.cwasm" "f00d"
+    aws:s3:Object/transform-beef "transforms/beef.wasm" "beef"
+    aws:s3:Object/transform-f00d-precompiled "transforms/f00d.arm64.cwasm" "f00d"
     "#);
+    let shared = Inputs { datasets: inputs().datasets.into_iter().map(through_a_plugin).collect(), ..inputs() };
+    program(&shared).check().expect("datasets may share a plugin");
     let reads = "    <Bucket artifacts arn>/transforms/*\n";
     assert!(rights(&with, "convert").contains(reads), "{}", rights(&with, "convert"));
     for role in ["intake", "sweep"] {
@@ -500,7 +502,7 @@ fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
         assert!(prefixes.iter().any(|prefix| key.starts_with(prefix)), "{key} in {prefixes:?}");
     }
     assert_eq!(prefixes.len(), keys.len());
-    let raw = declared(&program, "aws:s3:Prefix", "raw-flights");
+    let raw = declared(&program, "aws:s3:Prefix", "raw/in/flights");
     assert_eq!(raw.inputs["prefix"], "in/flights/");
 }
 
@@ -508,7 +510,7 @@ fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
 fn data_of_a_dataset_go_after_whoever_writes_or_hears_of_them() {
     let program = program(&inputs());
     let waits_for = |kind: &str, name: &str| declared(&program, kind, name).dependencies();
-    let (files, raw) = (Address::new("aws:s3:Prefix", "flights"), Address::new("aws:s3:Prefix", "raw-flights"));
+    let (files, raw) = (Address::new("aws:s3:Prefix", "flights"), Address::new("aws:s3:Prefix", "raw/in/flights"));
     let tables = Address::new("aws:glue:Tables", "flights");
     for name in ["intake", "convert", "sweep"] {
         for kind in ["aws:lambda:Function", "aws:iam:RolePolicy"] {

@@ -159,6 +159,8 @@ pub struct Prefix {
     /// Further prefixes that go with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<String>,
+    /// Whose it is: the dataset.
+    pub of: String,
 }
 
 impl Resource for Prefix {

@@ -64,7 +64,7 @@ impl Kind for PrefixKind {
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
-        let Prefix { bucket, prefix, with } = inputs(target)?;
+        let Prefix { bucket, prefix, with, .. } = inputs(target)?;
         for prefix in std::iter::once(&prefix).chain(&with) {
             if self.empty(bucket.known(), prefix).await.or_none()?.is_none() {
                 return Ok(());
@@ -80,7 +80,7 @@ mod tests {
     use crate::provider::aws::replay::{Replay, answer, s3_error, target};
 
     fn declared() -> Fields {
-        fields(json!({ "bucket": "b", "prefix": "flights/", "with": ["_lake/runs/flights/"] }))
+        fields(json!({ "bucket": "b", "prefix": "flights/", "with": ["_lake/runs/flights/"], "of": "flights" }))
     }
 
     #[tokio::test]
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_prefix_that_could_be_the_beginning_of_anothers_is_never_emptied() {
         let replay = Replay::new([]);
-        let declared = fields(json!({ "bucket": "b", "prefix": "" }));
+        let declared = fields(json!({ "bucket": "b", "prefix": "", "of": "flights" }));
         let error = PrefixKind::new(&replay.clients()).delete(target("b/", &declared)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid);
         assert!(replay.asked().is_empty());
