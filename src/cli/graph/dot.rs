@@ -16,7 +16,8 @@ pub(super) fn dot(lake: &str, program: &Program, snapshot: Option<&Snapshot>) ->
     );
     // Writing to a String cannot fail.
     for name in services(program) {
-        let _ = writeln!(text, "    subgraph {} {{\n        label={};", quoted(&format!("cluster_{name}")), quoted(name));
+        let _ =
+            writeln!(text, "    subgraph {} {{\n        label={};", quoted(&format!("cluster_{name}")), quoted(name));
         for declared in program.resources().iter().filter(|declared| service(&declared.address) == name) {
             let _ = writeln!(text, "        {}", node(&declared.address, snapshot));
         }
