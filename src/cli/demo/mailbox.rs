@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn topic_and_token_are_those_of_the_link() {
-        let text = "Subject: x\n\nhttp://127.0.0.1:1/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3Ax&Token=abc1\n";
+        let text =
+            "Subject: x\n\nhttp://127.0.0.1:1/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3Ax&Token=abc1\n";
         assert_eq!(confirmation(text), Some(("arn:aws:sns:x".to_owned(), "abc1".to_owned())));
         assert_eq!(confirmation("nothing here"), None);
     }

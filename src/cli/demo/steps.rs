@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::DataType,
-};
+use arrow::{array::AsArray, datatypes::DataType};
 
 use super::mailbox::{self, ADDRESS};
 use crate::{
@@ -171,7 +168,11 @@ pub(super) async fn account(context: &Context, placed: &[Placed]) -> Result<(), 
     let mut table = Table::new(headers.iter().enumerate().map(|(at, header)| (*header, align(at))));
     for placed in placed {
         let Report { read, kept, filtered, rejected, .. } = report(placed)?;
-        expect(&format!("rows of {} that are kept, filtered or rejected", placed.key), kept + filtered + rejected, *read)?;
+        expect(
+            &format!("rows of {} that are kept, filtered or rejected", placed.key),
+            kept + filtered + rejected,
+            *read,
+        )?;
         table.row(vec![Cell::plain(&placed.key), read.into(), kept.into(), filtered.into(), rejected.into()]);
     }
     table.say_fitting(&context.console);
