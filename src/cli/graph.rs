@@ -1,6 +1,8 @@
 //! `lake graph`
 
-use std::collections::{BTreeMap, BTreeSet};
+mod dot;
+mod mermaid;
+mod tree;
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -10,16 +12,13 @@ use crate::{
     state::{Snapshot, store::Store},
 };
 
-use super::{
-    console::{Console, Style},
-    context::Context,
-    control::program_offline,
-    error::CliError,
-};
+use super::{context::Context, control::program_offline, error::CliError};
 
 /// Shows what lake.toml declares and what depends on what.
 ///
-/// Example: lake graph --format tree
+/// Arrows lead from what is made first to what needs it. `dot` is for Graphviz, `mermaid` for GitHub and most wikis.
+///
+/// Example: lake graph --format dot | dot -Tsvg > lake.svg
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How to show it.
@@ -27,10 +26,21 @@ pub struct Args {
     format: Format,
 }
 
+impl Args {
+    /// What `lake graph` means.
+    pub fn tree() -> Self {
+        Args { format: Format::Tree }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Indented text: below each resource, what needs it.
     Tree,
+    /// The language of Graphviz.
+    Dot,
+    /// A Mermaid flowchart.
+    Mermaid,
     /// Nodes and edges.
     Json,
 }
@@ -41,12 +51,13 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let program = program_offline(&config, stack);
     program.check().map_err(|error| CliError::failed(format!("BUG: {error}")))?;
     let snapshot = context.store().load()?;
+    let (program, snapshot) = (&program, snapshot.as_ref());
     match args.format {
-        Format::Json => {
-            context.console.raw(&format!("{}\n", document(&program, snapshot.as_ref())));
-        }
-        Format::Tree if context.console.is_json() => context.console.json(&document(&program, snapshot.as_ref()))?,
-        Format::Tree => tree(&context.console, &program, snapshot.as_ref()),
+        Format::Json => context.console.raw(&format!("{}\n", document(program, snapshot))),
+        _ if context.console.is_json() => context.console.json(&document(program, snapshot))?,
+        Format::Tree => tree::tree(&context.console, program, snapshot),
+        Format::Dot => context.console.raw(&dot::dot(&config.lake.name, program, snapshot)),
+        Format::Mermaid => context.console.raw(&mermaid::mermaid(program, snapshot)),
     }
     Ok(())
 }
@@ -72,44 +83,32 @@ fn document(program: &Program, snapshot: Option<&Snapshot>) -> serde_json::Value
     json!({ "nodes": nodes, "edges": edges })
 }
 
-/// Below each resource stands what needs it; a resource that needs several stands in full where it is first met.
-fn tree(console: &Console, program: &Program, snapshot: Option<&Snapshot>) {
-    let mut users: BTreeMap<Address, Vec<Address>> = BTreeMap::new();
+/// The service of a kind, `s3` of `aws:s3:Bucket`: what drawings group by.
+fn service(address: &Address) -> &str {
+    address.kind.split(':').nth(1).unwrap_or_default()
+}
+
+/// What a kind is called within its service: `Bucket` of `aws:s3:Bucket`.
+fn short_kind(address: &Address) -> &str {
+    address.kind.rsplit(':').next().unwrap_or_default()
+}
+
+/// The services of a program's resources, in the order in which they are first met.
+fn services(program: &Program) -> Vec<&str> {
+    let mut services = Vec::new();
     for declared in program.resources() {
-        for dependency in declared.dependencies() {
-            users.entry(dependency).or_default().push(declared.address.clone());
+        let service = service(&declared.address);
+        if !services.contains(&service) {
+            services.push(service);
         }
     }
-    let mut view = Tree { console, users, snapshot, shown: BTreeSet::new() };
-    for declared in program.resources().iter().filter(|declared| declared.dependencies().is_empty()) {
-        view.show(&declared.address, "", "");
-    }
+    services
 }
 
-struct Tree<'a> {
-    console: &'a Console,
-    users: BTreeMap<Address, Vec<Address>>,
-    snapshot: Option<&'a Snapshot>,
-    shown: BTreeSet<Address>,
+/// Whether a resource is there, as far as state knows.
+fn is_applied(address: &Address, snapshot: Option<&Snapshot>) -> bool {
+    snapshot.is_some_and(|snapshot| snapshot.resources.contains_key(address))
 }
 
-impl Tree<'_> {
-    fn show(&mut self, address: &Address, lead: &str, indent: &str) {
-        let users = self.users.get(address).cloned().unwrap_or_default();
-        let identity = self.snapshot.and_then(|snapshot| snapshot.resources.get(address)).map(|known| &known.identity);
-        let identity = identity.map_or_else(|| "not applied".to_owned(), Clone::clone);
-        let repeated = !self.shown.insert(address.clone()) && !users.is_empty();
-        let more = if repeated { " (above)" } else { "" };
-        let (name, faint) =
-            (self.console.paint(address, Style::Strong), self.console.paint(format!("{identity}{more}"), Style::Faint));
-        self.console.say(format!("{lead}{name}  {faint}"));
-        if repeated {
-            return;
-        }
-        for (place, user) in users.iter().enumerate() {
-            let last = place + 1 == users.len();
-            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            self.show(user, &format!("{indent}{branch}"), &format!("{indent}{below}"));
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,8 @@ A data lake: CSV files in, typed Parquet tables out. `lake.toml` declares it.
 ```
 lake plan                                           # what would be made
 lake apply --yes                                    # makes it, on the embedded cloud
-lake put flights data/flights-2013-*.csv --wait     # 51,955 rows
-lake put flights data/flights-bad-rows.csv --wait   # 20 rows, 9 of which are set aside with the reason
+lake put flights data/flights-2013-*.csv --wait     # 51,955 rows, 1,782 of them cancelled flights
+lake put flights data/flights-bad-rows.csv --wait   # 23 rows, 12 of which are set aside with the reason
 lake show flights
 lake show flights --rejects
 lake status

@@ -166,7 +166,7 @@ async fn a_bucket_of_the_planned_name_that_is_not_ours_is_refused_and_left_alone
 }
 
 #[test]
-fn graph_shows_every_resource_as_tree_and_as_json_without_a_cloud() {
+fn graph_shows_every_resource_in_every_format_without_a_cloud() {
     let project = Project::new(ORDERS);
     let tree = project.lake(&["graph"]).ok();
     assert!(tree.contains("└─ ") && tree.contains("aws:lambda:Function/convert"), "{tree}");
@@ -174,5 +174,13 @@ fn graph_shows_every_resource_as_tree_and_as_json_without_a_cloud() {
     let edges = graph["edges"].as_array().unwrap();
     let edge = |from: &str, to: &str| edges.iter().any(|edge| edge["from"] == from && edge["to"] == to);
     assert!(edge("aws:s3:BucketNotification/raw", "aws:lambda:Permission/intake"), "{graph}");
+    let nodes = graph["nodes"].as_array().unwrap().len();
+    let dot = project.lake(&["graph", "--format", "dot"]).ok();
+    assert_eq!(dot.matches("[label=").count(), nodes, "{dot}");
+    assert_eq!(dot.matches(" -> ").count(), edges.len(), "{dot}");
+    let mermaid = project.lake(&["graph", "--format", "mermaid"]).ok();
+    assert!(mermaid.starts_with("flowchart LR"), "{mermaid}");
+    assert_eq!(mermaid.matches("[\"").count(), nodes + mermaid.matches("subgraph").count(), "{mermaid}");
+    assert_eq!(mermaid.matches(" --> ").count(), edges.len(), "{mermaid}");
     assert!(!project.path().join("state/cloud").exists(), "no cloud was started");
 }

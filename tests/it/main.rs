@@ -12,6 +12,7 @@ mod peers;
 mod pipeline;
 mod policies;
 mod python;
+mod rebuilt;
 mod record;
 mod status;
 mod tidy;

@@ -70,6 +70,23 @@ placed = "timestamp"
 note = "string"
 "#;
 
+/// A `lake.toml` without the sections of its transforms.
+fn without_transform(toml: &str) -> String {
+    let mut inside = false;
+    let mut kept = Vec::new();
+    for line in toml.lines() {
+        if line.starts_with('[') {
+            inside = line.contains(".transform");
+        }
+        // What stands before the next section belongs to it.
+        inside &= !line.starts_with('#');
+        if !inside {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
+}
+
 impl Project {
     /// A project with this `lake.toml`.
     pub fn new(toml: &str) -> Self {
@@ -78,8 +95,16 @@ impl Project {
         project
     }
 
-    /// The project that `lake new` makes.
+    /// The project that `lake new` makes, without its transform: the rows of the table are those of the files.
     pub fn flights() -> Self {
+        let project = Self::clean_flights();
+        let toml = std::fs::read_to_string(project.path().join("lake.toml")).unwrap();
+        project.write("lake.toml", without_transform(&toml));
+        project
+    }
+
+    /// The project that `lake new` makes.
+    pub fn clean_flights() -> Self {
         let project = Project { folder: tempfile::tempdir().unwrap() };
         let folder = project.path();
         lake(Path::new("/"), &["new", folder.to_str().unwrap()]).ok();
