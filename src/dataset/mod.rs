@@ -72,6 +72,12 @@ impl Dataset {
         hex::encode(&Sha256::digest(json)[..8])
     }
 
+    /// All that decides what a conversion writes: [`Dataset::config_hash`], and the plugin's where there is one.
+    pub fn version(&self) -> String {
+        let plugin = self.plugin_hash().map(|plugin| format!("-{plugin}"));
+        format!("{}{}", self.config_hash(), plugin.unwrap_or_default())
+    }
+
     /// [`Transform::plugin_hash`], where there is a transform.
     pub fn plugin_hash(&self) -> Option<&str> {
         self.transform.as_ref().map(Transform::plugin_hash)

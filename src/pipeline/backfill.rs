@@ -238,7 +238,8 @@ async fn drive_one<C: Objects + Functions + Clock>(
             return Ok(Action::InProgress { until: claim.deadline });
         }
         let fresh = Marker::new(&dataset.name, source_key, Origin::Backfill, None, now);
-        let fresh = Marker { may_replace_columns: columns == ColumnChange::Allowed, ..fresh };
+        let columns_of = (columns == ColumnChange::Allowed).then(|| dataset.version());
+        let fresh = Marker { columns_of, ..fresh };
         let condition = there.as_ref().map_or(Condition::Absent, |there| Condition::Matches(&there.etag));
         // One that waits stands for a version that may be newer, and need not have been crawled.
         let marker = match &there {

@@ -185,12 +185,16 @@ mod tests {
     #[test]
     fn a_table_remembers_what_it_is_made_of_until_it_is_made_of_its_own_columns() {
         assert_eq!(source_columns_of(&table()), Ok(None));
-        let remembering = types::Table { parameters: Some([remembered(&[])].into()), ..table() };
+        let with_parameter = |(name, json): (String, String)| {
+            let mut table = table();
+            table.parameters = Some([(name, json)].into());
+            table
+        };
+        let remembering = with_parameter(remembered(&[]));
         assert_eq!(source_columns_of(&remembering), Ok(Some(Vec::new())));
         let input = with_shape(remembering, &Shape::default()).unwrap();
         assert!(!input.parameters().unwrap().contains_key(SOURCE_COLUMNS));
-        let odd = types::Table { parameters: Some([(SOURCE_COLUMNS.into(), "x".into())].into()), ..table() };
-        let error = source_columns_of(&odd).unwrap_err();
+        let error = source_columns_of(&with_parameter((SOURCE_COLUMNS.into(), "x".into()))).unwrap_err();
         assert_eq!(error.kind, CloudErrorKind::Damaged);
         assert!(error.message.contains(SOURCE_COLUMNS), "{error}");
     }

@@ -82,7 +82,8 @@ impl<'a, C: Cloud> Converter<'a, C> {
 
     /// Gives the marker of a backfill back as one that waits for a crawl.
     async fn await_crawl(&self, claimed: &Claimed) -> Result<Step, Failure> {
-        let marker = Marker { claim: None, changed_at: Some(self.cloud.now()), ..claimed.marker.clone().crawled() };
+        let marker =
+            Marker { claim: None, attempts: 0, changed_at: Some(self.cloud.now()), ..claimed.marker.clone().crawled() };
         let bytes = ledger::body(&marker);
         let condition = Condition::Matches(&claimed.etag);
         put_decisively(self.cloud, &claimed.key, bytes.clone(), condition, |there| there == bytes).await?;

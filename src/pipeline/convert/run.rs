@@ -27,8 +27,10 @@ impl<C: Cloud> Converter<'_, C> {
     pub(super) async fn run(&mut self, situation: &Situation<'_>, source: &SourceObject) -> Result<Step, Failure> {
         let claimed = situation.claimed;
         self.tried = Some(source.head.etag.clone());
-        let terms =
-            Terms { may_replace: claimed.marker.may_replace_columns, work_ends_at: self.invocation.work_ends_at() };
+        let terms = Terms {
+            may_replace: claimed.marker.may_replace_columns(situation.dataset),
+            work_ends_at: self.invocation.work_ends_at(),
+        };
         let target = match schema::settle(self.cloud, situation.dataset, source, terms).await {
             Ok(target) => target,
             Err(Unsettled::Changed) => return Ok(CHANGED),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::LEDGER_FORMAT;
+use crate::dataset::Dataset;
 
 /// "This object waits to be converted."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +35,9 @@ pub struct Marker {
     /// How far its crawl has come. `None` when it needs none, or nobody has looked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crawl: Option<Crawl>,
-    /// Of a backfill: the table's columns may be replaced by those that the dataset has now.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub may_replace_columns: bool,
+    /// Of a backfill: the [`Dataset::version`] whose columns may take the place of the table's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns_of: Option<String>,
 }
 
 /// Why a marker is there.
@@ -132,7 +133,7 @@ impl Marker {
             claim: None,
             changed_at: Some(now),
             crawl: None,
-            may_replace_columns: false,
+            columns_of: None,
         }
     }
 
@@ -144,6 +145,12 @@ impl Marker {
     /// Whether a person asked for it: what is committed or parked already is looked at anew.
     pub fn is_asked_for(&self) -> bool {
         matches!(self.origin, Origin::Retry | Origin::Backfill)
+    }
+
+    /// Whether a conversion by `dataset` may replace the table's columns. A function that has the dataset in another
+    /// version than the person had who asked may not.
+    pub fn may_replace_columns(&self, dataset: &Dataset) -> bool {
+        self.columns_of.as_ref().is_some_and(|version| *version == dataset.version())
     }
 
     /// Whether it is converted without a crawl: the version that a backfill converts was crawled before it was

@@ -35,6 +35,10 @@ enum Happening {
     Kill { task: usize },
     /// Time passes: claims die.
     Wait,
+    /// An apply: the dataset has another plugin, or none. Who converts at the moment has the one before.
+    Deploy { plugin: Option<&'static str> },
+    /// Somebody has all that is stale converted again.
+    Backfill,
 }
 
 fn fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
@@ -59,6 +63,16 @@ fn happening() -> impl Strategy<Value = Happening> {
         12 => (0..4_usize, 1..12_usize).prop_map(|(task, calls)| Happening::Step { task, calls }),
         1 => (0..4_usize).prop_map(|task| Happening::Kill { task }),
         1 => Just(Happening::Wait),
+    ]
+}
+
+/// The same, with plugins that come, go and fail.
+fn happening_with_plugins() -> impl Strategy<Value = Happening> {
+    let plugins = prop::option::weighted(0.8, prop::sample::select(PLUGINS.to_vec()));
+    prop_oneof![
+        12 => happening(),
+        2 => plugins.prop_map(|plugin| Happening::Deploy { plugin }),
+        1 => Just(Happening::Backfill),
     ]
 }
 
@@ -114,6 +128,8 @@ fn play(world: &World, happenings: &[Happening]) -> [bool; 2] {
                 world.lock().invoked.push_back(marker); // Lambda tries again.
             }
             Happening::Wait => world.advance(jiff::SignedDuration::from_mins(20)),
+            Happening::Deploy { plugin } => world.deploy(plugin),
+            Happening::Backfill => drop(world.backfill()),
             Happening::Step { .. } | Happening::Kill { .. } => {}
         }
     }
@@ -138,6 +154,35 @@ proptest! {
         }
         world.settle();
         world.assert_sound();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn plugins_may_come_go_and_fail_and_a_backfill_makes_all_of_it_of_the_last(
+        plugin in prop::option::weighted(0.8, prop::sample::select(PLUGINS.to_vec())),
+        happenings in prop::collection::vec(happening_with_plugins(), 1..60)
+    ) {
+        let world = World::new();
+        world.deploy(plugin);
+        let told = play(&world, &happenings);
+        for (key, told) in KEYS.iter().zip(told) {
+            if !told {
+                world.tell(key);
+            }
+        }
+        world.settle();
+        world.assert_sound();
+        world.deploy(Some("marks"));
+        // An object that comes now shows whether the columns are those of another plugin still.
+        world.put_and_tell("in/last.csv", "last");
+        world.settle();
+        world.backfill();
+        world.settle();
+        world.assert_sound();
+        world.assert_current();
     }
 }
 

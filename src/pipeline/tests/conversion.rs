@@ -8,7 +8,7 @@ use crate::{
     pipeline::{
         convert::{Outcome, convert},
         ledger::{Kind, take},
-        ports::Table,
+        ports::{Shape, Table},
         retry::{Action, Selection, retry},
     },
 };
@@ -28,7 +28,7 @@ fn an_object_is_committed_and_its_marker_cleared_last() {
     assert_eq!(answer.runs.len(), 1);
     assert_eq!(answer.runs[0].request_id, "r1");
     assert_eq!(world.rows(), ["one"]);
-    assert_eq!(world.lock().tables[DATASET].columns.len(), 1);
+    assert_eq!(world.table_columns().len(), 1);
     world.assert_sound();
 }
 
@@ -151,10 +151,10 @@ fn a_contract_makes_its_table_when_finishing_and_adds_columns_it_has_gained() {
     let mut manifest = world.manifest();
     manifest.datasets[0].schema = Some(vec![column("a", ColumnType::Double)]);
     convert_with(&world, &manifest, "one", "r1");
-    assert_eq!(world.lock().tables[DATASET].columns, [column("a", ColumnType::Double)]);
+    assert_eq!(world.table_columns(), [column("a", ColumnType::Double)]);
     manifest.datasets[0].schema = Some(vec![column("a", ColumnType::Double), column("b", ColumnType::Date)]);
     convert_with(&world, &manifest, "two", "r2");
-    assert_eq!(world.lock().tables[DATASET].columns.len(), 2);
+    assert_eq!(world.table_columns().len(), 2);
     manifest.datasets[0].schema = Some(vec![column("a", ColumnType::String)]);
     let outcome = convert_with(&world, &manifest, "three", "r3");
     assert_eq!(outcome, Outcome::Parked { code: "schema_conflict".into() });
@@ -171,10 +171,13 @@ fn convert_with(world: &World, manifest: &Manifest, content: &str, request: &str
 fn the_table_that_is_there_decides_the_columns() {
     let world = World::new();
     let columns = vec![Column { name: "a".into(), ty: ColumnType::String }];
-    world.lock().tables.insert(DATASET.into(), Table { columns: columns.clone(), version: None });
+    world.lock().tables.insert(
+        DATASET.into(),
+        Table { shape: Shape { columns: columns.clone(), source_columns: None }, version: None },
+    );
     world.put_and_tell(KEY, "one");
     outcome(&world, "r1");
-    assert_eq!(world.lock().tables[DATASET].columns, columns);
+    assert_eq!(world.table_columns(), columns);
 }
 
 #[test]

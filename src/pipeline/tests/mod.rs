@@ -1,5 +1,6 @@
 //! The pipeline against a world in memory that keeps S3's conditions, loses answers, dies and interleaves.
 
+mod backfilling;
 mod chaos;
 mod conversion;
 mod crawl_chaos;
@@ -10,4 +11,5 @@ mod noting;
 mod reading;
 mod sweeping;
 mod telling;
+mod transforming;
 mod world;

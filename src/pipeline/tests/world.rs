@@ -16,18 +16,22 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    dataset::{CatalogMode, Column, Dataset, Manifest},
+    dataset::{CatalogMode, Column, ColumnType, Dataset, Manifest},
     pipeline::{
         Invocation,
+        backfill::{self, ColumnChange, Driven},
         convert::{Answer, ConvertError, convert},
         intake::intake,
-        ledger::{Commit, Committed, Kind, Marker, Parked, Run, RunOutcome, parse},
+        ledger::{Commit, Committed, Kind, Marker, Parked, Role, Run, RunOutcome, parse},
         ports::*,
         telling::{JobState, Subject, Telling},
     },
 };
 
 pub use crawler::{CRAWLER, CrawlerSim};
+pub use engine::{PLUGINS, column, columns_by, transform};
+
+use engine::{made_of, plugin_of_hash};
 
 pub const RAW: &str = "raw-bucket";
 pub const DATASET: &str = "flights";
@@ -60,6 +64,8 @@ pub struct Inner {
     pub conversions: u32,
     pub commits_decided: u32,
     pub catalog: Option<CatalogMode>,
+    /// What the dataset is deployed with, by its name in [`PLUGINS`].
+    pub plugin: Option<&'static str>,
     pub crawler: CrawlerSim,
     pub told: Vec<Telling>,
     /// Promises that were broken on the way, and cannot be seen at the end.
@@ -103,7 +109,32 @@ impl World {
     pub fn manifest(&self) -> Manifest {
         let dataset = Dataset::new(DATASET, "in/");
         let catalog = self.lock().catalog.unwrap_or(CatalogMode::Direct);
-        Manifest::new(vec![Dataset { catalog, ..dataset }])
+        let transform = self.lock().plugin.map(transform);
+        Manifest::new(vec![Dataset { catalog, transform, ..dataset }])
+    }
+
+    pub fn dataset(&self) -> Dataset {
+        self.manifest().datasets.remove(0)
+    }
+
+    /// An apply: from now on convert has the dataset with this plugin.
+    pub fn deploy(&self, plugin: Option<&'static str>) {
+        self.lock().plugin = plugin;
+    }
+
+    pub fn table_columns(&self) -> Vec<Column> {
+        self.lock().tables[DATASET].shape.columns.clone()
+    }
+
+    /// What a backfill would do.
+    pub fn plan(&self) -> backfill::Plan {
+        futures::executor::block_on(backfill::plan(&self.process(), &self.dataset())).unwrap()
+    }
+
+    /// A backfill of all that is stale; it is on its way then.
+    pub fn backfill(&self) -> Vec<Driven> {
+        let (dataset, keys) = (self.dataset(), self.plan().keys());
+        futures::executor::block_on(backfill::drive(&self.process(), &dataset, &keys, ColumnChange::Allowed, |_| {}))
     }
 
     /// Puts a new version of an object; nobody is told yet.
@@ -235,14 +266,15 @@ impl World {
         for (key, (etag, content)) in &sources {
             let current = self.current(key);
             if current.as_ref().is_some_and(|current| current.etag == *etag) {
-                if has_rows(content) {
-                    let file = &current.unwrap().files[0];
-                    let body = self.lock().objects.get(&file.key).map(|(_, body)| body.clone());
-                    assert_eq!(body.as_deref(), Some(content.as_bytes()), "{key}: its file holds other rows");
-                }
+                let current = current.unwrap();
+                let made = made_of(plugin_of_hash(current.plugin_hash.as_deref()), content);
+                let data = current.files.iter().find(|file| file.role == Role::Data);
+                let body = data.and_then(|file| self.lock().objects.get(&file.key).map(|(_, body)| body.clone()));
+                assert_eq!(body.as_deref(), made.as_deref().map(str::as_bytes), "{key}: its file holds other rows");
                 let parked = self.parked(key);
-                let void = parked.as_ref().is_none_or(|parked| parked.is_void(self.current(key).as_ref()));
-                assert!(void, "{key} is committed and parked: {parked:?}");
+                let void = parked.as_ref().is_none_or(|parked| parked.is_void(Some(&current)));
+                let is_backfills = parked.as_ref().is_some_and(|it| it.run.report.plugin_hash != current.plugin_hash);
+                assert!(void || is_backfills, "{key} is committed and parked: {parked:?}");
             } else {
                 let parked = self.parked(key).unwrap_or_else(|| panic!("{key} is lost"));
                 assert_eq!(parked.etag, *etag, "{key} is lost: another version is parked");
@@ -279,6 +311,26 @@ impl World {
 }
 
 impl World {
+    /// All that is there is committed by the plugin that is deployed, or parked for a fault of its own; the table has the
+    /// columns of the files.
+    pub fn assert_current(&self) {
+        let plan = self.plan();
+        let stale: Vec<&str> = plan.stale.iter().map(|stale| stale.key.as_str()).collect();
+        let is_parked = |key: &&str| self.parked(key).is_some();
+        assert_eq!(stale.iter().filter(|key| !is_parked(key)).count(), 0, "{stale:?} are stale");
+        assert_eq!(plan.conflicting, [""; 0]);
+        let plugin = self.lock().plugin;
+        let columns = self.lock().tables.get(DATASET).map(|table| table.shape.columns.clone()).unwrap_or_default();
+        let made_now = |current: &Committed| plugin_of_hash(current.plugin_hash.as_deref()) == plugin;
+        let sources: Vec<String> = self.lock().sources.keys().cloned().collect();
+        let has_rows = |current: &Committed| made_now(current) && !current.files.is_empty();
+        if sources.iter().any(|key| self.current(key).as_ref().is_some_and(has_rows)) {
+            for column in columns_by(plugin, &[column("a", ColumnType::Int64)]) {
+                assert!(columns.contains(&column), "the table has {columns:?}, the files have {column:?}");
+            }
+        }
+    }
+
     fn assert_told(&self, run: &str, state: JobState) {
         let is_it =
             |told: &Telling| told.state == state && matches!(&told.subject, Subject::Run { id, .. } if id == run);
@@ -485,26 +537,26 @@ impl Catalog for Process {
         self.call("GetTable", &dataset.name, None, |inner| inner.tables.get(&dataset.name).cloned()).await
     }
 
-    async fn create_table(&self, dataset: &Dataset, columns: &[Column]) -> Result<bool, CloudError> {
+    async fn create_table(&self, dataset: &Dataset, shape: &Shape) -> Result<bool, CloudError> {
         self.call("CreateTable", &dataset.name, Some(false), |inner| {
             if inner.tables.contains_key(&dataset.name) {
                 return false;
             }
-            let table = Table { columns: columns.to_vec(), version: Some("0".into()) };
+            let table = Table { shape: shape.clone(), version: Some(inner.next("table")) };
             inner.tables.insert(dataset.name.clone(), table);
             true
         })
         .await
     }
 
-    async fn add_columns(&self, dataset: &Dataset, table: &Table, columns: &[Column]) -> Result<bool, CloudError> {
+    async fn update_table(&self, dataset: &Dataset, table: &Table, shape: &Shape) -> Result<bool, CloudError> {
         self.call("UpdateTable", &dataset.name, Some(false), |inner| {
             let version = inner.next("table");
             let Some(there) = inner.tables.get_mut(&dataset.name) else { return false };
             if there.version != table.version {
                 return false;
             }
-            there.columns.extend(columns.iter().cloned());
+            there.shape = shape.clone();
             there.version = Some(version);
             true
         })

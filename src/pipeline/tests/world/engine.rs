@@ -1,13 +1,71 @@
-//! An executor that "converts" a source into a file with the same content.
+//! An executor that "converts" a source into a file with the same content, or with what a plugin in memory makes of it.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::{BAD, Inner, Process, has_rows};
 use crate::{
-    dataset::{Column, ColumnType, Dataset},
+    dataset::{Column, ColumnType, Dataset, Transform},
     executor::Report,
-    pipeline::ports::{CloudError, Engine, EngineError, Inferred, Job, Product, SourceObject, Upload},
+    pipeline::{
+        ledger::key_hash,
+        ports::{CloudError, Engine, EngineError, Inferred, Job, Product, SourceObject, Upload},
+    },
 };
+
+/// Plugins of the world, and what they do.
+pub const PLUGINS: [&str; 6] = [
+    "tags",    // adds a column
+    "marks",   // as "tags", another plugin
+    "sieves",  // filters what contains "two"
+    "retypes", // makes another type of the column
+    "refuses", // refuses every dataset
+    "traps",   // as "tags", and traps on what contains "three"
+];
+
+pub fn transform(plugin: &str) -> Transform {
+    Transform {
+        name: plugin.into(),
+        component: key_hash(plugin).repeat(2),
+        precompiled: None,
+        config: BTreeMap::new(),
+        memory_mb: 1,
+        call_seconds: 1,
+    }
+}
+
+/// The plugin that a commit record names.
+pub fn plugin_of_hash(hash: Option<&str>) -> Option<&'static str> {
+    let hash = hash?;
+    Some(PLUGINS.into_iter().find(|plugin| transform(plugin).plugin_hash() == hash).unwrap())
+}
+
+pub fn column(name: &str, ty: ColumnType) -> Column {
+    Column { name: name.into(), ty }
+}
+
+/// The table's columns that `plugin` makes of those of the CSV.
+pub fn columns_by(plugin: Option<&str>, input: &[Column]) -> Vec<Column> {
+    let mut columns = input.to_vec();
+    match plugin {
+        Some("tags" | "marks" | "traps") => columns.push(column("tag", ColumnType::String)),
+        Some("retypes") => columns[0].ty = ColumnType::String,
+        _ => {}
+    }
+    columns
+}
+
+/// The data file that `plugin` makes of a source; none without a row.
+pub fn made_of(plugin: Option<&str>, content: &str) -> Option<String> {
+    match plugin {
+        _ if !has_rows(content) => None,
+        None => Some(content.to_owned()),
+        Some("sieves") if content.contains("two") => None,
+        Some(plugin) => Some(format!("{plugin}({content})")),
+    }
+}
 
 fn engine_error(error: CloudError) -> EngineError {
     EngineError::Retriable(error.to_string())
@@ -19,31 +77,69 @@ impl Engine for Process {
     async fn infer(&self, _: &Dataset, source: &SourceObject) -> Result<Inferred<()>, EngineError> {
         let content = self.read(source).await?;
         let rows = u64::from(has_rows(&content));
-        let column = Column { name: "a".into(), ty: ColumnType::Int64 };
-        let columns = if content.is_empty() { Vec::new() } else { vec![column] };
+        let columns = if content.is_empty() { Vec::new() } else { vec![column("a", ColumnType::Int64)] };
         Ok(Inferred { columns, rows, dialect: Some(()) })
     }
 
+    async fn open(&self, dataset: &Dataset, input: &[Column], _: Timestamp) -> Result<Vec<Column>, EngineError> {
+        let Some(transform) = &dataset.transform else { return Ok(input.to_vec()) };
+        let plugin = Some(transform.name.as_str());
+        self.load(dataset).await?;
+        if plugin == Some("refuses") {
+            let message = "plugin refuses refuses the dataset: no".into();
+            return Err(EngineError::Input { code: "plugin_refused".into(), message });
+        }
+        // Nothing here is decoded by columns: those of the CSV are always the same.
+        assert_eq!(input[0].ty, ColumnType::Int64, "the input is not what the CSV holds");
+        Ok(columns_by(plugin, input))
+    }
+
     async fn convert(&self, job: Job<'_, ()>) -> Result<Product, EngineError> {
+        let plugin = job.dataset.transform.as_ref().map(|transform| transform.name.as_str());
+        self.load(job.dataset).await?;
         let content = self.read(job.source).await?;
-        let mut report = Report { config_hash: job.dataset.config_hash(), ..Report::default() };
+        let plugin_hash = job.dataset.plugin_hash().map(str::to_owned);
+        let mut report = Report { config_hash: job.dataset.config_hash(), plugin_hash, ..Report::default() };
         report.bytes_read = job.source.head.bytes;
+        let made = made_of(plugin, &content);
         let mut data = None;
         let mut rejects = None;
         if has_rows(&content) {
-            report.kept = 1;
-            data = Some(self.upload_part(&job.data_key, &content).await?);
+            report.kept = u64::from(made.is_some());
+            report.filtered = u64::from(made.is_none());
+        }
+        if let Some(made) = made {
+            data = Some(self.upload_part(&job.data_key, &made).await?);
+        }
+        if plugin == Some("traps") && content.contains("three") {
+            if let Some(upload) = &data {
+                self.call("AbortMultipartUpload", &upload.key, None, |inner| inner.uploads.remove(&upload.upload_id))
+                    .await
+                    .map_err(engine_error)?;
+            }
+            let message = format!("{}: plugin traps stopped in lines 2 to 3: unreachable", job.source.key);
+            return Err(EngineError::Input { code: "plugin_trapped".into(), message });
         }
         if content.contains("reject") {
             report.rejected = 1;
             rejects = Some(self.upload_part(&job.rejects_key, "rejected").await?);
         }
-        report.read = report.kept + report.rejected;
+        report.read = report.kept + report.filtered + report.rejected;
         Ok(Product { report, data, rejects })
     }
 }
 
 impl Process {
+    /// The dataset's plugin comes from a bucket.
+    async fn load(&self, dataset: &Dataset) -> Result<(), EngineError> {
+        match &dataset.transform {
+            Some(transform) => {
+                self.call("GetObject", &transform.component_key(), None, |_| {}).await.map_err(engine_error)
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn read(&self, source: &SourceObject) -> Result<String, EngineError> {
         let read = |inner: &mut Inner| inner.sources.get(&source.key).cloned();
         let there = self.call("GetObject", &source.key, None, read).await.map_err(engine_error)?;
