@@ -1,5 +1,7 @@
 //! `lake convert`
 
+pub(super) mod transform;
+
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -10,15 +12,18 @@ use std::{
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use self::transform::{Loaded, Wanted};
 use crate::{
+    config,
     dataset::{Column, Dataset},
     executor::{
-        self, Converted, Dialect, Error, Input, Origin, Progress, Report, Source,
+        self, Converted, Dialect, Error, Input, Origin, Progress, Report, Source, Through,
         local::{FileOutput, FileSink, FileSource},
+        transform::{Deadline, Plugin},
     },
 };
 
-use super::{console::Style, context::Context, deployed::no_dataset, error::CliError, put::milliseconds, rows};
+use super::{console::Style, context::Context, counts, deployed::no_dataset, error::CliError, put::milliseconds, rows};
 
 /// Rejected rows that are shown.
 const REJECTS_SHOWN_MAX: usize = 10;
@@ -28,7 +33,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Converts CSV files on this machine into one Parquet file, with no cloud and no project.
 ///
 /// Columns and types are found out over all files, unless a dataset's contract fixes them. Rows that do not fit are set
-/// aside in PATH.rejects.parquet, each with its file, line, byte offset, column and reason: read = kept + rejected.
+/// aside in PATH.rejects.parquet, each with its file, line, byte offset, column and reason; a transform may filter
+/// others: read = kept + filtered + rejected.
 ///
 /// Example: lake convert data/*.csv --out flights.parquet
 #[derive(Debug, clap::Args)]
@@ -42,6 +48,12 @@ pub struct Args {
     /// Reads and writes as this `[dataset.NAME]` of lake.toml says.
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
+    /// A transform that rows go through: a .wasm file or a plugin's folder. It takes the place of the dataset's.
+    #[arg(long, value_name = "PATH")]
+    plugin: Option<PathBuf>,
+    /// Configures the transform, on top of what lake.toml says where it is the dataset's. May be repeated.
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = transform::setting)]
+    settings: Vec<(String, String)>,
     /// Leaves every column a string.
     #[arg(long)]
     text: bool,
@@ -50,6 +62,8 @@ pub struct Args {
 /// One conversion, ready to go.
 struct Job {
     dataset: Dataset,
+    /// What the dataset's transform is, if it has one.
+    plugin: Option<Plugin>,
     sources: Vec<FileSource>,
     out: PathBuf,
     rejects: PathBuf,
@@ -57,7 +71,7 @@ struct Job {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let job = Arc::new(job(args, context)?);
+    let job = Arc::new(job(args, context).await?);
     let begun = Instant::now();
     let progress = Arc::new(Progress::new());
     let bar = bar(context, &job, &progress);
@@ -80,20 +94,24 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         "report": report,
     }))?;
     if report.kept == 0 && report.rejected > 0 {
-        return Err(CliError::failed(format!("no row could be kept; {} was not written", job.out.display()))
-            .hint("the rejects file has the reason for each row; --text keeps every column as it is"));
+        let hint = match job.plugin {
+            Some(_) => "the rejects file has the reason for each row",
+            None => "the rejects file has the reason for each row; --text keeps every column as it is",
+        };
+        let message = format!("no row could be kept; {} was not written", job.out.display());
+        return Err(CliError::failed(message).hint(hint));
     }
     Ok(())
 }
 
-fn job(args: Args, context: &Context) -> Result<Job, CliError> {
-    let dataset = match &args.dataset {
-        Some(name) => {
-            let config = context.config()?;
+async fn job(args: Args, context: &Context) -> Result<Job, CliError> {
+    let config = args.dataset.as_ref().map(|_| context.config()).transpose()?;
+    let mut dataset = match (&args.dataset, &config) {
+        (Some(name), Some(config)) => {
             let found = config.datasets.iter().find(|dataset| dataset.name == *name);
-            found.cloned().ok_or_else(|| no_dataset(&config, name))?
+            found.cloned().ok_or_else(|| no_dataset(config, name))?
         }
-        None => Dataset::new("data", "data/"),
+        _ => Dataset::new("data", "data/"),
     };
     if args.text && dataset.schema.is_some() {
         return Err(CliError::usage(format!("--text contradicts the contract of dataset `{}`", dataset.name)));
@@ -104,8 +122,22 @@ fn job(args: Args, context: &Context) -> Result<Job, CliError> {
         );
     }
     let rejects = rejects_path(&args.out);
-    let outputs = [&args.out, &rejects].map(|path| path.canonicalize().ok());
-    for input in &args.inputs {
+    check_inputs(&args.inputs, [&args.out, &rejects])?;
+    let wanted = wanted(&args)?;
+    dataset.transform = None;
+    let mut plugin = None;
+    if let Some(wanted) = wanted {
+        let loaded = load(wanted, context).await?;
+        (dataset.transform, plugin) = (Some(loaded.transform), Some(loaded.plugin));
+    }
+    let sources = args.inputs.into_iter().map(FileSource::new).collect();
+    Ok(Job { dataset, plugin, sources, out: args.out, rejects, text: args.text })
+}
+
+/// Inputs are files that can be read twice, and stay what they are meanwhile.
+fn check_inputs(inputs: &[PathBuf], outputs: [&PathBuf; 2]) -> Result<(), CliError> {
+    let outputs = outputs.map(|path| path.canonicalize().ok());
+    for input in inputs {
         let real = input.canonicalize().map_err(|error| CliError::usage(format!("{}: {error}", input.display())))?;
         if real.is_dir() {
             return Err(CliError::usage(format!("{} is a folder", input.display()))
@@ -120,8 +152,32 @@ fn job(args: Args, context: &Context) -> Result<Job, CliError> {
             return Err(CliError::usage(format!("{} would be overwritten while it is read", input.display())));
         }
     }
-    let sources = args.inputs.into_iter().map(FileSource::new).collect();
-    Ok(Job { dataset, sources, out: args.out, rejects, text: args.text })
+    Ok(())
+}
+
+/// The transform that rows go through.
+fn wanted(args: &Args) -> Result<Option<Wanted>, CliError> {
+    let wanted = args.plugin.clone().map(Wanted::at);
+    let settings = transform::settings(&args.settings)?;
+    match wanted {
+        Some(mut wanted) => {
+            wanted.config.extend(settings);
+            Ok(Some(wanted))
+        }
+        None if settings.is_empty() => Ok(None),
+        None => Err(CliError::usage("--config is for a transform, and there is none").hint("name one with --plugin")),
+    }
+}
+
+/// Builds and compiles, away from the runtime. A project keeps what is made on the way.
+async fn load(wanted: Wanted, context: &Context) -> Result<Loaded, CliError> {
+    let in_project = context.folder().join(config::FILE_NAME).is_file();
+    let kept = in_project.then(|| context.state_folder().join("packages").join("transforms"));
+    let loading = tokio::task::spawn_blocking(move || match kept {
+        Some(cache) => wanted.load(&cache),
+        None => wanted.load(tempfile::tempdir()?.path()),
+    });
+    loading.await.map_err(CliError::failed)?
 }
 
 /// `flights.parquet` → `flights.parquet.rejects.parquet`.
@@ -147,7 +203,8 @@ fn convert(job: &Job, progress: &Progress) -> Result<Report, Error> {
         })
         .collect();
     let mut sink = FileSink::new(&job.out, &job.rejects);
-    let converted = executor::convert_all(&inputs, &job.dataset, &columns, None, &mut sink, progress)?;
+    let through = job.plugin.as_ref().map(|plugin| Through { plugin, deadline: Deadline::NEVER });
+    let converted = executor::convert_all(&inputs, &job.dataset, &columns, through, &mut sink, progress)?;
     let mut report = commit(job, converted)?;
     report.stages.infer_ms = infer_ms;
     Ok(report)
@@ -228,8 +285,7 @@ async fn keep_up(bar: Option<&ProgressBar>, progress: &Progress) {
 fn tell(context: &Context, job: &Job, report: &Report, time: Duration) -> Result<(), CliError> {
     let console = &context.console;
     let seconds = time.as_secs_f64().max(0.001);
-    let (read, kept, rejected) = (HumanCount(report.read), HumanCount(report.kept), HumanCount(report.rejected));
-    console.say(format!("{read} rows read, {kept} kept, {rejected} rejected"));
+    console.say(counts::words(report));
     if report.kept > 0 {
         let rate = HumanBytes((report.bytes_read as f64 / seconds) as u64);
         console.say(format!(
@@ -239,7 +295,8 @@ fn tell(context: &Context, job: &Job, report: &Report, time: Duration) -> Result
             HumanBytes(report.bytes_written),
         ));
     } else if report.rejected == 0 {
-        console.warn(format!("there is no row in the input; {} was not written", job.out.display()));
+        let why = if report.read == 0 { "there is no row in the input" } else { "every row was filtered" };
+        console.warn(format!("{why}; {} was not written", job.out.display()));
     }
     if !report.missing_columns.is_empty() {
         console.warn(format!("null for want of a column in some file: {}", report.missing_columns.join(", ")));
@@ -288,7 +345,7 @@ mod tests {
         let out = folder.join("out.parquet");
         let rejects = rejects_path(&out);
         let sources = inputs.iter().map(source).collect();
-        Job { dataset: Dataset::new("data", "data/"), sources, out, rejects, text: false }
+        Job { dataset: Dataset::new("data", "data/"), plugin: None, sources, out, rejects, text: false }
     }
 
     #[test]

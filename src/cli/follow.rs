@@ -35,6 +35,8 @@ pub enum Followed {
     Committed {
         /// Rows in the table.
         rows: u64,
+        /// Rows that the transform left out.
+        filtered: u64,
         /// Rows set aside.
         rejected: u64,
         /// Whether the event was sent which alerts follow from.
@@ -229,9 +231,10 @@ async fn ended(
     match stage {
         Stage::Committed { run, told } => {
             let current = state.commit.as_ref().and_then(|commit| commit.current.as_ref());
-            let (rows, rejected) = current.map_or((0, 0), |current| (current.rows, current.rejected));
+            let (rows, filtered, rejected) =
+                current.map_or((0, 0, 0), |current| (current.rows, current.filtered, current.rejected));
             let run = view::run(objects, &dataset.name, &run).await?.map(Box::new);
-            Ok(Some(Followed::Committed { rows, rejected, told, run }))
+            Ok(Some(Followed::Committed { rows, filtered, rejected, told, run }))
         }
         // It is parked first and told of then.
         Stage::Parked { told: false, .. } if !patience.untold => Ok(None),

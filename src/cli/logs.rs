@@ -204,9 +204,15 @@ fn readable(message: &str) -> (Option<Style>, String) {
     if line.contains_key("_aws") {
         let run = line.get("run").and_then(|run| run.get("id")).map(text).unwrap_or_default();
         let count = |name: &str| line.get(name).map(text).unwrap_or_default();
-        let (read, written, rejected) = (count("RowsRead"), count("RowsWritten"), count("RowsRejected"));
-        let report =
-            format!("RUN {run}: {read} rows read, {written} kept, {rejected} rejected, {} ms", count("Duration"));
+        // The metric counts rows of the data file; a transform may have made several of one that was kept.
+        let kept = line.get("run").and_then(|run| run.pointer("/report/kept")).map(text);
+        let kept = kept.unwrap_or_else(|| count("RowsWritten"));
+        let filtered = match count("RowsFiltered").as_str() {
+            "" | "0" => String::new(),
+            filtered => format!("{filtered} filtered, "),
+        };
+        let (read, rejected, took) = (count("RowsRead"), count("RowsRejected"), count("Duration"));
+        let report = format!("RUN {run}: {read} rows read, {kept} kept, {filtered}{rejected} rejected, {took} ms");
         return (Some(Style::Strong), report);
     }
     let (Some(level), Some(said)) = (line.get("level").map(text), line.get("message").map(text)) else {
@@ -233,6 +239,9 @@ mod tests {
         assert_eq!(readable(line).1, "ERROR it failed key=a.csv");
         let line = r#"{"_aws":{},"RowsRead":20,"RowsWritten":11,"RowsRejected":9,"Duration":7,"run":{"id":"r1"}}"#;
         assert_eq!(readable(line).1, "RUN r1: 20 rows read, 11 kept, 9 rejected, 7 ms");
+        let line = line.replace(r#""RowsRejected":9"#, r#""RowsFiltered":7,"RowsRejected":3"#);
+        let line = line.replace(r#""id":"r1""#, r#""id":"r1","report":{"kept":10}"#);
+        assert_eq!(readable(&line).1, "RUN r1: 20 rows read, 10 kept, 7 filtered, 3 rejected, 7 ms");
         for line in ["START RequestId: 1 Version: $LATEST", "[1]", "{\"a\":1}"] {
             assert_eq!(readable(line).1, line);
         }

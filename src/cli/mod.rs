@@ -8,6 +8,7 @@ mod console;
 mod context;
 mod control;
 mod convert;
+mod counts;
 mod demo;
 mod deployed;
 mod destroy;
@@ -18,6 +19,7 @@ mod logs;
 mod new;
 mod outputs;
 mod plan;
+mod plugin;
 mod progress;
 mod put;
 mod ranged;
@@ -83,6 +85,7 @@ enum Command {
     Retry(retry::Args),
     Show(show::Args),
     Convert(convert::Args),
+    Plugin(plugin::Args),
     Cloud(cloud::Args),
 }
 
@@ -153,6 +156,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Retry(args) => retry::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Convert(args) => convert::run(args, context).await,
+        Command::Plugin(args) => plugin::run(args, context).await,
         Command::Cloud(args) => cloud::run(args, context).await,
     };
     code.map(|()| EXIT_DONE)

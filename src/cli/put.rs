@@ -16,6 +16,7 @@ use crate::dataset::Dataset;
 use super::{
     console::Style,
     context::Context,
+    counts,
     deployed::Deployed,
     error::CliError,
     follow::{Followed, Hop, follow},
@@ -207,10 +208,8 @@ fn told(result: &Followed, last: Option<&Hop>, milliseconds: u64) -> (Style, &'s
         Followed::Committed { run: Some(run), told, .. } => {
             let report = &run.report;
             let detail = format!(
-                "{} rows read, {} kept, {} rejected; {} → {}; {took}; {}",
-                HumanCount(report.read),
-                HumanCount(report.kept),
-                HumanCount(report.rejected),
+                "{}; {} → {}; {took}; {}",
+                counts::words(report),
                 HumanBytes(report.bytes_read),
                 HumanBytes(report.bytes_written),
                 word_of(told),
@@ -218,9 +217,10 @@ fn told(result: &Followed, last: Option<&Hop>, milliseconds: u64) -> (Style, &'s
             let style = if report.rejected > 0 { Style::Changed } else { Style::Good };
             (style, "committed", detail)
         }
-        Followed::Committed { run: None, rows, rejected, told } => {
+        Followed::Committed { run: None, rows, filtered, rejected, told } => {
             let (rows, rejected) = (HumanCount(*rows), HumanCount(*rejected));
-            let detail = format!("{rows} rows kept, {rejected} rejected; {took}; {}", word_of(told));
+            let filtered = counts::filtered(*filtered);
+            let detail = format!("{rows} rows in the table{filtered}, {rejected} rejected; {took}; {}", word_of(told));
             (Style::Good, "committed", detail)
         }
         Followed::Parked { code, told, .. } => (Style::Bad, "parked", format!("{code}; {took}; {}", word_of(told))),

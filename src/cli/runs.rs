@@ -19,7 +19,10 @@ use super::{
 /// Runs that are shown unless told otherwise.
 const LIMIT_DEFAULT: usize = 20;
 
-/// Shows the latest conversions: rows read, kept and rejected, bytes, time and about what they cost.
+/// Shows the latest conversions: rows read, kept, filtered and rejected, bytes, time and about what they cost.
+///
+/// Read = kept + filtered + rejected. Where a transform made more rows than it kept, "added" counts them: the table has
+/// kept + added.
 ///
 /// Example: lake runs flights --limit 5
 #[derive(Debug, clap::Args)]
@@ -56,41 +59,55 @@ async fn latest(context: &Context, dataset: Option<&str>, limit: usize) -> Resul
 }
 
 fn table(runs: &[Run]) -> Table {
-    let mut table = Table::new([
-        ("when", Align::Left),
-        ("file", Align::Left),
-        ("outcome", Align::Left),
-        ("read", Align::Right),
-        ("kept", Align::Right),
-        ("rejected", Align::Right),
-        ("csv", Align::Right),
-        ("parquet", Align::Right),
-        ("ms", Align::Right),
-        ("usd", Align::Right),
-        ("", Align::Left),
-    ]);
+    // Most lakes have no transform: what only a transform does has a column where it was done.
+    let filters = runs.iter().any(|run| run.report.filtered > 0 || run.report.plugin_hash.is_some());
+    let explodes = runs.iter().any(|run| run.report.exploded > 0);
+    let columns = [
+        (true, "when", Align::Left),
+        (true, "file", Align::Left),
+        (true, "outcome", Align::Left),
+        (true, "read", Align::Right),
+        (true, "kept", Align::Right),
+        (explodes, "added", Align::Right),
+        (filters, "filtered", Align::Right),
+        (true, "rejected", Align::Right),
+        (true, "csv", Align::Right),
+        (true, "parquet", Align::Right),
+        (true, "ms", Align::Right),
+        (true, "usd", Align::Right),
+        (true, "", Align::Left),
+    ];
+    let shown = columns.map(|(shown, ..)| shown);
+    let mut table = Table::new(columns.into_iter().filter_map(|(shown, name, align)| shown.then_some((name, align))));
     for run in runs {
-        let (word, style) = match run.outcome {
-            RunOutcome::Committed => ("committed", Style::Good),
-            RunOutcome::Parked => ("parked", Style::Bad),
-        };
-        let report = &run.report;
-        let rejects: Vec<String> =
-            report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
-        let error = run.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
-        table.row(vec![
-            format!("{:.0}", run.started_at).into(),
-            Cell::plain(&run.key),
-            Cell::styled(word, style),
-            HumanCount(report.read).into(),
-            HumanCount(report.kept).into(),
-            HumanCount(report.rejected).into(),
-            HumanBytes(report.bytes_read).into(),
-            HumanBytes(report.bytes_written).into(),
-            HumanCount(run.duration_ms).into(),
-            format!("{:.7}", run.cost_usd).into(),
-            error.unwrap_or_else(|| rejects.join(", ")).into(),
-        ]);
+        let cells = cells(run).into_iter().zip(shown);
+        table.row(cells.filter_map(|(cell, shown)| shown.then_some(cell)).collect());
     }
     table
+}
+
+/// A run's cells, in the order of the columns.
+fn cells(run: &Run) -> [Cell; 13] {
+    let (word, style) = match run.outcome {
+        RunOutcome::Committed => ("committed", Style::Good),
+        RunOutcome::Parked => ("parked", Style::Bad),
+    };
+    let report = &run.report;
+    let rejects: Vec<String> = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    let error = run.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
+    [
+        format!("{:.0}", run.started_at).into(),
+        Cell::plain(&run.key),
+        Cell::styled(word, style),
+        HumanCount(report.read).into(),
+        HumanCount(report.kept).into(),
+        HumanCount(report.exploded).into(),
+        HumanCount(report.filtered).into(),
+        HumanCount(report.rejected).into(),
+        HumanBytes(report.bytes_read).into(),
+        HumanBytes(report.bytes_written).into(),
+        HumanCount(run.duration_ms).into(),
+        format!("{:.7}", run.cost_usd).into(),
+        error.unwrap_or_else(|| rejects.join(", ")).into(),
+    ]
 }

@@ -21,6 +21,7 @@ use self::{
 use super::{
     console::Style,
     context::Context,
+    counts,
     deployed::Deployed,
     error::CliError,
     table::{Align, Cell, Table},
@@ -51,6 +52,7 @@ struct Totals {
     objects: u64,
     by_state: BTreeMap<&'static str, u64>,
     rows: u64,
+    filtered: u64,
     rejected: u64,
 }
 
@@ -60,6 +62,7 @@ impl Totals {
         for object in objects {
             *totals.by_state.entry(object.state.name()).or_default() += 1;
             totals.rows += object.rows;
+            totals.filtered += object.filtered;
             totals.rejected += object.rejected;
         }
         totals
@@ -113,11 +116,22 @@ fn show(
     let (console, now) = (&context.console, Timestamp::now());
     let name = console.paint(&dataset.name, Style::Strong);
     let (rows, rejected) = (HumanCount(totals.rows), HumanCount(totals.rejected));
-    console.say(format!("{name}: {}; {rows} rows in the table, {rejected} rejected", totals.words()));
+    let filtered = counts::filtered(totals.filtered);
+    console.say(format!("{name}: {}; {rows} rows in the table{filtered}, {rejected} rejected", totals.words()));
     if let Some(crawler) = crawler {
         crawler.show(context, now);
     }
-    let mut table = Table::new([
+    let table = table(&objects[..objects.len().min(limit)], totals.filtered > 0, now);
+    if !table.is_empty() {
+        table.say(console);
+    }
+    if objects.len() > limit {
+        console.say(format!("and {} more (--limit shows them)", objects.len() - limit));
+    }
+}
+
+fn table(objects: &[Object], filtered: bool, now: Timestamp) -> Table {
+    let mut headers = vec![
         ("file", Align::Left),
         ("state", Align::Left),
         ("since", Align::Left),
@@ -125,9 +139,14 @@ fn show(
         ("rows", Align::Right),
         ("rejected", Align::Right),
         ("", Align::Left),
-    ]);
-    for object in objects.iter().take(limit) {
-        table.row(vec![
+    ];
+    let at_filtered = headers.len() - 2;
+    if filtered {
+        headers.insert(at_filtered, ("filtered", Align::Right));
+    }
+    let mut table = Table::new(headers);
+    for object in objects {
+        let mut cells: Vec<Cell> = vec![
             Cell::plain(&object.key),
             Cell::styled(object.word(), object.state.style()),
             object.since.map_or_else(|| "-".to_owned(), |since| ago(since, now)).into(),
@@ -135,14 +154,13 @@ fn show(
             HumanCount(object.rows).into(),
             HumanCount(object.rejected).into(),
             object.error.as_deref().unwrap_or_default().into(),
-        ]);
+        ];
+        if filtered {
+            cells.insert(at_filtered, HumanCount(object.filtered).into());
+        }
+        table.row(cells);
     }
-    if !table.is_empty() {
-        table.say(console);
-    }
-    if objects.len() > limit {
-        console.say(format!("and {} more (--limit shows them)", objects.len() - limit));
-    }
+    table
 }
 
 /// How long ago something was, in words. The cloud's clock may be ahead of ours.

@@ -92,26 +92,36 @@ pub enum Error {
     Batch(#[from] arrow::error::ArrowError),
     /// Rows went missing or were made up: a bug in lake, and the reason why nothing was committed.
     #[error(
-        "rows are not conserved: read {read}, kept {kept}, rejected {rejected}, in the data file {written}; \
-         this is a bug in lake, nothing was committed"
+        "rows are not conserved: read {read}, kept {kept}, filtered {filtered}, rejected {rejected}, added {exploded}, \
+         in the data file {written}; this is a bug in lake, nothing was committed"
     )]
     Conservation {
         /// Rows that came out of the splitter.
         read: u64,
-        /// Rows decoded.
+        /// Rows of the input that are in the data file.
         kept: u64,
+        /// Rows that the transform left out.
+        filtered: u64,
         /// Rows set aside.
         rejected: u64,
+        /// Rows in the data file beyond one for each row kept.
+        exploded: u64,
         /// Rows that the Parquet footer counts.
         written: u64,
     },
     /// The transform cannot be used, or failed.
-    #[error("{name}: {source}")]
+    #[error("{name}: the rows cannot go through the transform")]
     Plugin {
         /// The source.
         name: String,
         /// What is wrong with the plugin.
         source: PluginError,
+    },
+    /// The dataset has a transform and no plugin was given for it, or the other way round: a bug in lake.
+    #[error("{message}; this is a bug in lake, nothing was converted")]
+    Transform {
+        /// What is there, and what is not.
+        message: String,
     },
     /// Somebody asked to stop ([`super::Progress::cancel`]).
     #[error("cancelled")]
@@ -130,7 +140,8 @@ impl Error {
             | Error::Option { .. }
             | Error::Quotes { .. }
             | Error::Batch(_)
-            | Error::Conservation { .. } => true,
+            | Error::Conservation { .. }
+            | Error::Transform { .. } => true,
             Error::Plugin { source, .. } => source.is_permanent(),
             Error::Read { .. } | Error::Open { .. } | Error::Write { .. } | Error::Cancelled => false,
         }

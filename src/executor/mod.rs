@@ -2,13 +2,16 @@
 //! from a [`Source`], writes through a [`Sink`], and both are somebody else's (local files and S3 live in
 //! [`local`] and [`object`], the rim).
 //!
-//! The promise: no row vanishes. `read = kept + rejected`, asserted in every run; a rejected row is set aside with
-//! its file, line, byte offset, column, code, message and raw text.
+//! The promise: no row vanishes. `read = kept + filtered + rejected` counts the rows of the input, each once, and the
+//! data file has `kept + exploded` rows; both are asserted in every run. A rejected row is set aside with its file,
+//! line, byte offset, column, code, message and raw text, whether lake or a plugin has rejected it. A plugin's codes
+//! stay as they are; one that is also lake's gets [`csv::PLUGIN_CODE_PREFIX`] before it, so that the two are told apart.
 //!
 //! A source is read twice at most: [`infer`] finds dialect and types out over the whole input, [`convert`] decodes
-//! it into the columns of a table. Memory is bounded whatever the input's size: one block of records
-//! ([`csv::BLOCK_BYTES`], or one record of at most [`csv::RECORD_BYTES_MAX`]), its columns, and one row group in
-//! the making ([`parquet::ROW_GROUP_MEMORY_BYTES_MAX`]).
+//! it and, where the dataset has a transform, puts it through the plugin a batch at a time. Memory is bounded whatever
+//! the input's size: one block of records ([`csv::BLOCK_BYTES`], or one record of at most [`csv::RECORD_BYTES_MAX`]),
+//! its columns, what a plugin makes of them within its [`transform::Limits`], and one row group in the making
+//! ([`parquet::ROW_GROUP_MEMORY_BYTES_MAX`]).
 
 /// The table in the Glue Data Catalog, as a pure mapping.
 pub mod catalog;
@@ -29,7 +32,7 @@ mod report;
 
 use std::io::{Read, Write};
 
-pub use convert::{Conversion, Converted, Input, Origin, Through, convert, convert_all};
+pub use convert::{Conversion, Converted, Input, OTHER_CODES, Origin, PLUGIN_CODES_MAX, Through, convert, convert_all};
 pub use csv::{Dialect, Inference, infer, infer_all};
 pub use error::Error;
 pub use report::{Progress, Report, Stages};

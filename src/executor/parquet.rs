@@ -83,7 +83,7 @@ pub(super) fn rejects_batch(file: &str, rejects: &[Reject]) -> Result<RecordBatc
         Arc::new(Int64Array::from_iter_values(rejects.iter().map(|reject| number(reject.line)))),
         Arc::new(Int64Array::from_iter_values(rejects.iter().map(|reject| number(reject.offset)))),
         Arc::new(rejects.iter().map(|reject| reject.column.as_deref()).collect::<StringArray>()),
-        texts(|reject| reject.code.as_str()),
+        texts(|reject| &reject.code),
         texts(|reject| &reject.message),
         texts(|reject| &reject.raw),
         Arc::new(rejects.iter().map(|reject| Some(reject.truncated)).collect::<BooleanArray>()),

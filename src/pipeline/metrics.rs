@@ -13,11 +13,11 @@ use super::{
 
 pub use crate::dataset::METRICS_NAMESPACE as NAMESPACE;
 
-/// Metrics of a run, each with its unit.
+/// Metrics of a run, each with its unit. `RowsWritten` counts the rows of the data file: those that were kept, and
+/// those that a transform made besides.
 const METRICS: &[(&str, &str)] = &[
     ("RowsRead", "Count"),
     ("RowsWritten", "Count"),
-    ("RowsFiltered", "Count"),
     ("RowsRejected", "Count"),
     ("BytesRead", "Bytes"),
     ("BytesWritten", "Bytes"),
@@ -27,6 +27,9 @@ const METRICS: &[(&str, &str)] = &[
     ("Parked", "Count"),
 ];
 
+/// The metric of runs through a transform besides: CloudWatch charges for each, and most datasets have none.
+const TRANSFORM_METRIC: (&str, &str) = ("RowsFiltered", "Count");
+
 /// Metrics of a sweep, each with its unit. Their dimensions are lake and stack.
 const SWEEP_METRICS: &[(&str, &str)] = &[
     ("PendingObjects", "Count"),
@@ -35,8 +38,8 @@ const SWEEP_METRICS: &[(&str, &str)] = &[
     ("SweepFound", "Count"),
 ];
 
-fn declared(metrics: &[(&str, &str)]) -> Vec<Value> {
-    metrics.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect()
+fn declared<'a>(metrics: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Vec<Value> {
+    metrics.into_iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect()
 }
 
 /// The log line of a sweep that ended at `now`, without a newline at its end.
@@ -64,13 +67,14 @@ pub fn sweep_line(lake: &str, stack: &str, swept: &Swept, now: Timestamp) -> Str
 /// The log line of `run`, without a newline at its end.
 pub fn line(lake: &str, stack: &str, run: &Run) -> String {
     let waited = run.started_at.duration_since(run.noted_at).as_millis().max(0);
+    let transform = run.report.plugin_hash.as_ref().map(|_| &TRANSFORM_METRIC);
     let mut line = json!({
         "_aws": {
             "Timestamp": run.decided_at.as_millisecond(),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
                 "Dimensions": [["lake", "stack", "dataset"]],
-                "Metrics": declared(METRICS),
+                "Metrics": declared(METRICS.iter().chain(transform)),
             }],
         },
         "lake": lake,
@@ -78,7 +82,6 @@ pub fn line(lake: &str, stack: &str, run: &Run) -> String {
         "dataset": run.dataset,
         "RowsRead": run.report.read,
         "RowsWritten": run.report.kept + run.report.exploded,
-        "RowsFiltered": run.report.filtered,
         "RowsRejected": run.report.rejected,
         "BytesRead": run.report.bytes_read,
         "BytesWritten": run.report.bytes_written,
@@ -87,6 +90,9 @@ pub fn line(lake: &str, stack: &str, run: &Run) -> String {
         "Committed": u8::from(run.outcome == RunOutcome::Committed),
         "Parked": u8::from(run.outcome == RunOutcome::Parked),
     });
+    if transform.is_some() {
+        line[TRANSFORM_METRIC.0] = json!(run.report.filtered);
+    }
     line["run"] = serde_json::to_value(run).unwrap_or(Value::Null);
     line.to_string()
 }

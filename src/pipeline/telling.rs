@@ -7,14 +7,15 @@
 //! {
 //!   "lake": "flights", "stack": "local", "dataset": "flights", "state": "Succeeded",
 //!   "run": "20250102T030405006Z-1a2b3c4d", "source": "flights/2025-01.csv",
-//!   "rows": { "read": 100, "kept": 97, "filtered": 1, "rejected": 2 },
+//!   "rows": { "read": 100, "kept": 97, "filtered": 1, "rejected": 2, "exploded": 0 },
 //!   "bytes": { "read": 12345, "written": 2345 }, "seconds": 1.2,
-//!   "message": "flights/2025-01.csv is in the table flights: 97 of 100 rows in 1.2 s, 2 rejected;
+//!   "message": "flights/2025-01.csv is in the table flights: 97 of 100 rows in 1.2 s, 1 filtered, 2 rejected;
 //!               run 20250102T030405006Z-1a2b3c4d"
 //! }
 //! ```
 //!
-//! `state` is `Succeeded` or `Failed`; a failure has `"error": { "code", "message" }` besides. A crawl that failed
+//! Of the rows that were read, each is kept, filtered or rejected; the table has `kept + exploded`. `state` is
+//! `Succeeded` or `Failed`; a failure has `"error": { "code", "message" }` besides. A crawl that failed
 //! has neither `run` nor `source`; `"crawler"` names its crawler instead. `message` is one line without quotation
 //! marks and backslashes, so that an input transformer may put it into any text.
 
@@ -72,8 +73,10 @@ pub enum Subject {
 pub struct Counts {
     /// Rows found in the object.
     pub read: u64,
-    /// Rows in the table.
+    /// Rows of the object that are in the table.
     pub kept: u64,
+    /// Rows in the table beyond one for each of these.
+    pub exploded: u64,
     /// Rows that a transform left out.
     pub filtered: u64,
     /// Rows set aside.
@@ -108,8 +111,8 @@ impl Telling {
         let counts = Counts {
             read: report.read,
             kept: report.kept,
-            // Every row that was read is kept, filtered or rejected.
-            filtered: report.read.saturating_sub(report.kept + report.rejected),
+            exploded: report.exploded,
+            filtered: report.filtered,
             rejected: report.rejected,
             bytes_read: report.bytes_read,
             bytes_written: report.bytes_written,
@@ -152,10 +155,13 @@ impl Telling {
         match &self.subject {
             Subject::Crawl { crawler } => detail["crawler"] = json!(crawler),
             Subject::Run { id, source, counts } => {
-                let Counts { read, kept, filtered, rejected, bytes_read, bytes_written, milliseconds } = counts;
+                let Counts { read, kept, exploded, filtered, rejected, bytes_read, bytes_written, milliseconds } =
+                    counts;
                 detail["run"] = json!(id);
                 detail["source"] = json!(source);
-                detail["rows"] = json!({ "read": read, "kept": kept, "filtered": filtered, "rejected": rejected });
+                detail["rows"] = json!({
+                    "read": read, "kept": kept, "filtered": filtered, "rejected": rejected, "exploded": exploded,
+                });
                 detail["bytes"] = json!({ "read": bytes_read, "written": bytes_written });
                 detail["seconds"] = json!(seconds(*milliseconds));
             }
@@ -171,9 +177,10 @@ impl Telling {
 pub const CRAWL_FAILED: &str = "crawl_failed";
 
 fn committed(run: &Run, counts: &Counts) -> String {
-    let Counts { read, kept, filtered, rejected, milliseconds, .. } = counts;
-    let mut message =
-        format!("{} is in the table {}: {kept} of {read} rows in {} s", run.key, run.dataset, seconds(*milliseconds));
+    let Counts { read, kept, exploded, filtered, rejected, milliseconds, .. } = counts;
+    let (key, table, seconds) = (&run.key, &run.dataset, seconds(*milliseconds));
+    let written = if *exploded > 0 { format!(" as {}", kept + exploded) } else { String::new() };
+    let mut message = format!("{key} is in the table {table}: {kept} of {read} rows{written} in {seconds} s");
     for (count, what) in [(filtered, "filtered"), (rejected, "rejected")] {
         if *count > 0 {
             let _ = write!(message, ", {count} {what}");

@@ -107,6 +107,8 @@ pub(super) struct Object {
     pub bytes: Option<u64>,
     /// Rows that readers see.
     pub rows: u64,
+    /// Rows that the transform left out.
+    pub filtered: u64,
     /// Rows that were set aside.
     pub rejected: u64,
     /// When it came into this state.
@@ -141,6 +143,7 @@ impl Object {
             told,
             bytes: here.map(|here| here.bytes),
             rows: current.map_or(0, |current| current.rows),
+            filtered: current.map_or(0, |current| current.filtered),
             rejected: current.map_or(0, |current| current.rejected),
             // Of a newer version that nobody has heard of it is not known since when it is there.
             since: (state != State::Unheard).then_some(since),
@@ -156,6 +159,7 @@ impl Object {
             told: None,
             bytes: here.map(|here| here.bytes),
             rows: 0,
+            filtered: 0,
             rejected: 0,
             since: None,
             crawls_failed: 0,

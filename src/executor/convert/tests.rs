@@ -1,4 +1,7 @@
-use std::io::{self, Read};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+};
 
 use ::parquet::{
     basic::{LogicalType, TimeUnit, Type},
@@ -7,6 +10,8 @@ use ::parquet::{
 use arrow::{array::RecordBatch, util::display::array_value_to_string};
 use bytes::Bytes;
 use proptest::prelude::*;
+
+mod through;
 
 use super::*;
 use crate::{
@@ -53,15 +58,23 @@ fn run_dataset(source: &dyn Source, table: &str, dataset: &Dataset) -> Result<Ou
 }
 
 fn run_as(source: &dyn Source, table: &str, dataset: &Dataset, dialect: Option<Dialect>) -> Result<Outcome, Error> {
-    let columns = columns(table);
     let origin = Origin { uri: "s3://raw/t/1.csv".into(), etag: Some("\"abc\"".into()) };
-    let conversion = Conversion { dataset, columns: &columns, transform: None, origin, dialect };
+    run_all(&[Input { source, origin, dialect }], table, dataset, None)
+}
+
+fn run_all(
+    inputs: &[Input<'_>],
+    table: &str,
+    dataset: &Dataset,
+    transform: Option<Through<'_>>,
+) -> Result<Outcome, Error> {
     let mut sink = MemorySink::default();
-    let converted = convert(source, &conversion, &mut sink, &Progress::new())?;
+    let converted = convert_all(inputs, dataset, &columns(table), transform, &mut sink, &Progress::new())?;
     let (data, rejects) = (converted.data.map(Bytes::from), converted.rejects.map(Bytes::from));
     let (rows, rejects) = (read_back(&data), read_back(&rejects));
-    assert_eq!(converted.report.read, converted.report.kept + converted.report.rejected);
-    assert_eq!((rows.len() as u64, rejects.len() as u64), (converted.report.kept, converted.report.rejected));
+    let Report { read, kept, filtered, rejected, exploded, .. } = converted.report;
+    assert_eq!(read, kept + filtered + rejected);
+    assert_eq!((rows.len() as u64, rejects.len() as u64), (kept + exploded, rejected));
     Ok(Outcome { report: converted.report, rows, rejects, data, opened: sink.opened })
 }
 
@@ -127,6 +140,7 @@ fn the_file_has_types_statistics_and_facts_that_engines_read() {
     assert_eq!(fact("lake.config_hash"), Some(Dataset::new("t", "t/").config_hash()));
     let counts = ["lake.rows_read", "lake.rows_kept", "lake.rows_rejected"].map(|key| fact(key).unwrap());
     assert_eq!(counts, ["2", "1", "1"]);
+    assert_eq!(fact("lake.plugin"), None);
 }
 
 #[test]
@@ -355,23 +369,42 @@ fn a_source_that_breaks_off_is_an_error_and_not_the_end() {
 fn rows_that_went_missing_would_be_an_error() {
     let dataset = Dataset::new("t", "t/");
     let mut sink = MemorySink::default();
-    let mut run = Run {
-        dataset: &dataset,
-        columns: &[],
-        schema: parquet::schema(&[]),
-        sink: &mut sink,
-        data: None,
-        rejects: None,
-        kept: 0,
-        timings: Timings::default(),
-        report: Report { read: 3, kept: 2, rejected: 1, ..Report::default() },
-        missing: BTreeSet::new(),
-    };
+    let mut run = Run::new(&dataset, &[], None, &mut sink);
+    run.report = Report { read: 6, kept: 2, filtered: 3, rejected: 1, exploded: 4, ..Report::default() };
     run.report.rejects_by_code.insert("type_mismatch".into(), 1);
-    assert!(run.check_conservation(2).is_ok());
-    assert!(matches!(run.check_conservation(1), Err(Error::Conservation { written: 1, .. })));
-    run.report.read = 4;
-    assert!(matches!(run.check_conservation(2), Err(Error::Conservation { read: 4, .. })));
+    assert!(run.check_conservation(6).is_ok());
+    assert!(matches!(run.check_conservation(5), Err(Error::Conservation { written: 5, .. })));
+    run.report.filtered = 2;
+    let Err(error) = run.check_conservation(6) else { panic!("a row went missing") };
+    assert!(matches!(error, Error::Conservation { read: 6, filtered: 2, .. }) && error.is_permanent(), "{error}");
+}
+
+#[test]
+fn a_transform_without_its_plugin_is_refused() {
+    let transform = Transform {
+        name: "clean".into(),
+        component: "0".repeat(64),
+        precompiled: None,
+        config: BTreeMap::new(),
+        memory_mb: 16,
+        call_seconds: 1,
+    };
+    let dataset = Dataset { transform: Some(transform), ..Dataset::new("t", "t/") };
+    let error = run_dataset(&Memory::new("a\n1\n"), "a int64", &dataset).err().unwrap();
+    assert!(error.to_string().contains("transform `clean`") && error.is_permanent(), "{error}");
+}
+
+#[test]
+fn a_report_names_so_many_codes_of_a_plugin_and_each_of_lakes() {
+    let mut report = Report::default();
+    for code in 0..PLUGIN_CODES_MAX + 5 {
+        count(&mut report, &Cow::Owned(format!("code_{code:03}")));
+    }
+    count(&mut report, &Cow::Owned("code_007".into()));
+    count(&mut report, &Cow::Borrowed("type_mismatch"));
+    let by_code = &report.rejects_by_code;
+    assert_eq!((by_code["code_007"], by_code[OTHER_CODES], by_code["type_mismatch"]), (2, 5, 1));
+    assert_eq!((by_code.len(), by_code.values().sum()), (PLUGIN_CODES_MAX + 2, report.rejected));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Records → typed columns, a column at a time. A row with a value that does not fit leaves the batch as a whole and
 //! becomes a reject.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, BooleanBufferBuilder, PrimitiveArray, RecordBatch, StringArray, new_null_array},
@@ -39,9 +39,11 @@ pub(crate) struct Decoder<'a> {
     scratch: Vec<u8>,
 }
 
-/// What became of a batch: kept rows, and the others.
+/// What became of a batch: the rows that fit, and the others.
 pub(crate) struct Decoded {
     pub batch: Option<RecordBatch>,
+    /// For each row of `batch`, its record.
+    pub records: Vec<Row>,
     pub rejects: Vec<Reject>,
 }
 
@@ -79,7 +81,7 @@ impl<'a> Decoder<'a> {
             };
             match problem {
                 None => rows.push(*row),
-                Some((code, message)) => rejects.push(reject(batch, row, None, code, message)),
+                Some((code, message)) => rejects.push(batch.reject(row, None, code.as_str().into(), message)),
             }
         }
         let mut misfits = Vec::new();
@@ -87,24 +89,24 @@ impl<'a> Decoder<'a> {
         for column in 0..self.columns.len() {
             arrays.push(self.column(batch, &rows, column, &mut misfits)?);
         }
-        let mut kept = rows.len();
         let mut decoded = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
         if !misfits.is_empty() {
-            let misfit_rejects = self.reject_misfits(batch, &rows, misfits, &mut rejects);
-            kept -= misfit_rejects.count_set_bits();
-            decoded = filter_record_batch(&decoded, &BooleanArray::new(!&misfit_rejects, None))?;
+            let fitting = !&self.reject_misfits(batch, &rows, misfits, &mut rejects);
+            let mut fits = fitting.iter();
+            rows.retain(|_| fits.next().unwrap_or_default());
+            decoded = filter_record_batch(&decoded, &BooleanArray::new(fitting, None))?;
         }
         rejects.extend(batch.faults.iter().map(|fault| Reject {
             line: fault.line,
             offset: fault.offset,
             column: None,
-            code: fault.code,
+            code: fault.code.as_str().into(),
             message: explain(fault.code).to_owned(),
             raw: readable(&fault.raw),
             truncated: fault.truncated,
         }));
         rejects.sort_by_key(|reject| reject.offset);
-        Ok(Decoded { batch: (kept > 0).then_some(decoded), rejects })
+        Ok(Decoded { batch: (!rows.is_empty()).then_some(decoded), records: rows, rejects })
     }
 
     fn check_width(&self, batch: &Batch<'_>, row: &Row) -> Option<(Code, String)> {
@@ -141,7 +143,8 @@ impl<'a> Decoder<'a> {
                 others => format!(" (and {others} more in this row)"),
             };
             let message = format!("{value} does not fit type {}{more}", column.ty);
-            rejects.push(reject(batch, row, Some(column.name.clone()), Code::TypeMismatch, message));
+            let code = Code::TypeMismatch.as_str().into();
+            rejects.push(batch.reject(row, Some(column.name.clone()), code, message));
         }
         rejected.finish()
     }
@@ -281,11 +284,14 @@ impl Validity {
     }
 }
 
-fn reject(batch: &Batch<'_>, row: &Row, column: Option<String>, code: Code, message: String) -> Reject {
-    let raw = batch.raw(row);
-    let kept = &raw[..raw.len().min(RAW_BYTES_MAX)];
-    let truncated = kept.len() < raw.len();
-    Reject { line: row.line, offset: row.offset, column, code, message, raw: readable(kept), truncated }
+impl Batch<'_> {
+    /// Sets a row aside, with where it was and its text.
+    pub fn reject(&self, row: &Row, column: Option<String>, code: Cow<'static, str>, message: String) -> Reject {
+        let raw = self.raw(row);
+        let kept = &raw[..raw.len().min(RAW_BYTES_MAX)];
+        let truncated = kept.len() < raw.len();
+        Reject { line: row.line, offset: row.offset, column, code, message, raw: readable(kept), truncated }
+    }
 }
 
 fn explain(code: Code) -> &'static str {

@@ -16,11 +16,12 @@ mod value;
 
 pub use dialect::{Dialect, Newline};
 pub use infer::{Inference, InferenceOfAll, infer, infer_all};
-pub use reject::Code;
+pub use reject::{Code, PLUGIN_CODE_PREFIX};
 pub use split::{BATCH_ROWS_MAX, BLOCK_BYTES, RAW_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 pub use text::SAMPLE_BYTES;
 
-pub(super) use decode::Decoder;
+pub(super) use decode::{Decoded, Decoder};
 pub(super) use nulls::Nulls;
 pub(super) use reading::Reading;
-pub(super) use reject::Reject;
+pub(super) use reject::{Reject, plugin_code};
+pub(super) use split::{Batch, Row};

@@ -1,8 +1,9 @@
 //! A row that is set aside: where it was, why, and its text.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
-/// Why a row was rejected. The text form is what the rejects table and the reports hold; it never changes.
+/// Why a row was rejected by lake itself. The text form is what the rejects table and the reports hold; it never
+/// changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// Fewer fields than columns.
@@ -21,7 +22,21 @@ pub enum Code {
     RecordTooLarge,
 }
 
+/// Put before a code of a plugin that is one of lake's own, so that a report tells which of the two set a row aside.
+pub const PLUGIN_CODE_PREFIX: &str = "plugin_";
+
 impl Code {
+    /// Each of them.
+    pub const ALL: [Code; 7] = [
+        Code::TooFewFields,
+        Code::TooManyFields,
+        Code::TypeMismatch,
+        Code::InvalidUtf8,
+        Code::UnterminatedQuote,
+        Code::StrayQuote,
+        Code::RecordTooLarge,
+    ];
+
     /// Its text form.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,13 +51,23 @@ impl Code {
     }
 }
 
+/// The code of a row that a plugin has rejected, as reports and the rejects table have it: the plugin's own, unless
+/// that is one of lake's.
+pub(crate) fn plugin_code(code: String) -> Cow<'static, str> {
+    match Code::ALL.iter().any(|own| own.as_str() == code) {
+        true => format!("{PLUGIN_CODE_PREFIX}{code}").into(),
+        false => code.into(),
+    }
+}
+
 /// A rejected row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reject {
     pub line: u64,
     pub offset: u64,
     pub column: Option<String>,
-    pub code: Code,
+    /// A [`Code`]'s text, or [`plugin_code`].
+    pub code: Cow<'static, str>,
     pub message: String,
     pub raw: String,
     pub truncated: bool,
@@ -77,6 +102,15 @@ const QUOTED_CHARS_MAX: usize = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugins_code_stays_as_it_is_unless_it_is_one_of_lakes() {
+        assert_eq!(plugin_code("impossible_time".into()), "impossible_time");
+        assert_eq!(plugin_code("type_mismatch".into()), "plugin_type_mismatch");
+        for code in Code::ALL {
+            assert_ne!(plugin_code(code.as_str().into()), code.as_str());
+        }
+    }
 
     #[test]
     fn bytes_that_are_no_text_are_spelled_out() {

@@ -142,6 +142,11 @@ impl<'a> Batch<'a> {
         &self.bytes[row.start as usize..row.end as usize]
     }
 
+    /// Line of a record's last byte, counted from 1; `newline` ends lines.
+    pub fn last_line(&self, row: &Row, newline: u8) -> u64 {
+        row.line + memchr::memchr_iter(newline, self.raw(row)).count() as u64
+    }
+
     /// The text of all records, from the first to the last.
     pub fn text(&self) -> &'a [u8] {
         match (self.rows.first(), self.rows.last()) {

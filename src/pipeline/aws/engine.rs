@@ -156,7 +156,7 @@ fn code(error: &executor::Error) -> &'static str {
         Error::Header { .. } => "header",
         Error::Option { .. } => "csv_option",
         Error::Quotes { .. } => "unbalanced_quotes",
-        Error::Batch(_) | Error::Conservation { .. } => "bug",
+        Error::Batch(_) | Error::Conservation { .. } | Error::Transform { .. } => "bug",
         Error::Plugin { source, .. } => source.code(),
         Error::Read { .. } => "read",
         Error::Open { .. } | Error::Write { .. } => "write",

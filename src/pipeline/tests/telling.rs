@@ -1,11 +1,13 @@
 //! Someone is told.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::*;
+use crate::executor::Report;
 use crate::pipeline::{
     convert::ATTEMPTS_MAX,
-    ledger::{Commit, Kind, Parked, parse},
+    ledger::{Commit, Kind, Parked, Run, parse},
+    metrics,
     telling::{JobState, Telling},
 };
 
@@ -19,7 +21,7 @@ fn a_run_that_committed_is_told_of_once_with_its_counts() {
     let told = world.lock().told.clone();
     assert_eq!(told, [Telling::of_run(&run)]);
     let detail = told[0].detail("l", "s");
-    assert_eq!(detail["rows"], json!({"read": 2, "kept": 1, "filtered": 0, "rejected": 1}));
+    assert_eq!(detail["rows"], json!({"read": 2, "kept": 1, "filtered": 0, "rejected": 1, "exploded": 0}));
     assert_eq!((&detail["lake"], &detail["stack"], &detail["dataset"]), (&json!("l"), &json!("s"), &json!(DATASET)));
     assert_eq!((&detail["run"], &detail["source"]), (&json!(run.id), &json!(KEY)));
     assert_eq!((&detail["state"], detail.get("error")), (&json!("Succeeded"), None));
@@ -29,6 +31,26 @@ fn a_run_that_committed_is_told_of_once_with_its_counts() {
     world.tell(KEY);
     world.convert("r2", KEY).unwrap();
     assert_eq!(world.lock().told.len(), 1);
+}
+
+#[test]
+fn what_a_transform_did_to_the_rows_is_told() {
+    let world = World::new();
+    world.put_and_tell(KEY, "one");
+    let mut run = world.convert("r1", KEY).unwrap().runs.remove(0);
+    let line = |run: &Run| serde_json::from_str::<Value>(&metrics::line("l", "s", run)).unwrap();
+    assert!(!line(&run).to_string().contains("RowsFiltered"), "a metric costs money: none that is always 0");
+    let plugin_hash = Some("0123456789abcdef".to_owned());
+    run.report = Report { read: 10, kept: 6, exploded: 2, filtered: 3, rejected: 1, plugin_hash, ..run.report };
+    let told = Telling::of_run(&run);
+    let rows = json!({"read": 10, "kept": 6, "filtered": 3, "rejected": 1, "exploded": 2});
+    assert_eq!(told.detail("l", "s")["rows"], rows);
+    assert!(told.message.contains(": 6 of 10 rows as 8 in "), "{}", told.message);
+    assert!(told.message.contains(", 3 filtered, 1 rejected; run "), "{}", told.message);
+    let line = line(&run);
+    assert_eq!((&line["RowsWritten"], &line["RowsFiltered"]), (&json!(8), &json!(3)));
+    let declared = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+    assert!(declared.contains(&json!({"Name": "RowsFiltered", "Unit": "Count"})));
 }
 
 #[test]
@@ -105,7 +127,7 @@ fn records_of_a_version_that_told_nobody_count_as_told() {
     world.convert("r2", "in/b.csv").unwrap();
     let without_told = |record: &str, inside: Option<&str>| {
         let body = world.lock().objects[record].1.clone();
-        let mut value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let mut value: Value = serde_json::from_slice(&body).unwrap();
         let target = match inside {
             Some(field) => &mut value[field],
             None => &mut value,

@@ -1,0 +1,146 @@
+//! What is known about flights, of numbers alone: nothing here knows of columns, rows or plugins.
+
+/// Minutes of a day.
+const DAY: i64 = 24 * 60;
+/// Microseconds of a minute.
+const MINUTE_MICROS: i64 = 60_000_000;
+/// The furthest that a clock on the ground is from UTC, minutes: Kiritimati is 14 hours ahead.
+const ZONE_MAX: i64 = 14 * 60;
+/// Zones differ from UTC by multiples of this, minutes.
+const ZONE_STEP: i64 = 15;
+
+/// What the row of a flight says. Times of day are local, as `hhmm`: 517 is 05:17, 2400 the end of the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flight {
+    /// Of the day of the schedule.
+    pub year: i64,
+    /// Of the day of the schedule.
+    pub month: i64,
+    /// Of the day of the schedule.
+    pub day: i64,
+    /// The scheduled time.
+    pub sched_dep_time: i64,
+    /// The hour of the schedule, in microseconds since 1970-01-01T00:00:00 UTC.
+    pub time_hour: i64,
+    /// How far, in miles, if that is said.
+    pub distance: Option<i64>,
+}
+
+/// What the row of a flight that took place says besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departure {
+    /// When it left, on whichever day.
+    pub dep_time: i64,
+    /// Minutes after the schedule; negative where it left before.
+    pub dep_delay: i64,
+}
+
+/// Why a row cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The calendar has no such day.
+    Date,
+    /// The clock shows no such scheduled time.
+    ScheduledTime,
+    /// The clock shows no such time of departure.
+    DepartureTime,
+    /// The scheduled hour in UTC and the local one differ by this many minutes, which is no zone.
+    Zone(i64),
+    /// By the two times the delay is this many minutes, or whole days more or less.
+    Delay(i64),
+    /// No flight is that long.
+    Distance,
+}
+
+/// From which delay on a flight is late, in minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// `late`.
+    pub late: i64,
+    /// `very_late`.
+    pub very_late: i64,
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar; `None` where it has no such day, or the year has not four
+/// digits.
+#[inline]
+pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = LENGTHS[month as usize - 1] + i64::from(leap && month == 2);
+    if !(1..=last).contains(&day) {
+        return None;
+    }
+    // Years begin in March here, so that the leap day is the last of its year.
+    let year = year - i64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468)
+}
+
+/// Minutes from the day's beginning to a time written as `hhmm`; `None` where no clock shows it.
+#[inline]
+pub fn minute_of_day(hhmm: i64) -> Option<i64> {
+    let (hour, minute) = (hhmm / 100, hhmm % 100);
+    let is_time = (0..=2400).contains(&hhmm) && minute < 60;
+    is_time.then_some(hour * 60 + minute)
+}
+
+/// When the flight was to leave, in microseconds since 1970-01-01T00:00:00 UTC.
+///
+/// # Errors
+/// The row cannot be.
+#[inline]
+pub fn scheduled_at(flight: &Flight) -> Result<i64, Fault> {
+    let day = days(flight.year, flight.month, flight.day).ok_or(Fault::Date)?;
+    let minute = minute_of_day(flight.sched_dep_time).ok_or(Fault::ScheduledTime)?;
+    if flight.distance.is_some_and(|distance| distance <= 0) {
+        return Err(Fault::Distance);
+    }
+    let utc = flight.time_hour.div_euclid(MINUTE_MICROS);
+    let zone = day * DAY + minute / 60 * 60 - utc;
+    if zone.abs() > ZONE_MAX || zone % ZONE_STEP != 0 || flight.time_hour % MINUTE_MICROS != 0 {
+        return Err(Fault::Zone(zone));
+    }
+    Ok(flight.time_hour + minute % 60 * MINUTE_MICROS)
+}
+
+/// When the flight left, in microseconds since 1970-01-01T00:00:00 UTC.
+///
+/// Its clock shows the time, and not the day. It is the day on which that time comes closest to the schedule and the
+/// delay: a flight of 23:50 that leaves at 00:20 left the day after, one of 00:05 that leaves at 23:58 the day before,
+/// and one of 09:00 with a delay of 1,500 minutes the day after at 10:00. Where no day makes the three agree, one of
+/// them is wrong.
+///
+/// # Errors
+/// The row cannot be.
+#[inline]
+pub fn departed_at(flight: &Flight, scheduled_at: i64, departure: &Departure) -> Result<i64, Fault> {
+    let left = minute_of_day(departure.dep_time).ok_or(Fault::DepartureTime)?;
+    let scheduled = minute_of_day(flight.sched_dep_time).ok_or(Fault::ScheduledTime)?;
+    let by_the_clock = left - scheduled;
+    // Closest to the delay, of all that the clock may mean.
+    let days = (departure.dep_delay.saturating_sub(by_the_clock).saturating_add(DAY / 2)).div_euclid(DAY);
+    let delay = by_the_clock + days.saturating_mul(DAY);
+    if delay != departure.dep_delay {
+        return Err(Fault::Delay(by_the_clock));
+    }
+    let left_at = delay.checked_mul(MINUTE_MICROS).and_then(|delay| scheduled_at.checked_add(delay));
+    left_at.ok_or(Fault::Delay(by_the_clock))
+}
+
+/// How a flight with that delay is called.
+#[inline]
+pub fn delay_class(delay: i64, thresholds: Thresholds) -> &'static str {
+    if delay < 0 {
+        "early"
+    } else if delay < thresholds.late {
+        "on_time"
+    } else if delay < thresholds.very_late {
+        "late"
+    } else {
+        "very_late"
+    }
+}
