@@ -1,6 +1,6 @@
 //! `lake convert`
 
-mod transform;
+pub(super) mod transform;
 
 use std::{
     fs::File,

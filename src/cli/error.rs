@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::config::ConfigError;
+use miette::Diagnostic;
+
+use crate::{config::ConfigError, package::plugin::BuildError};
 
 use super::{EXIT_FAILED, EXIT_USAGE};
 
@@ -88,6 +90,17 @@ where
     }
 }
 
+impl From<BuildError> for CliError {
+    fn from(error: BuildError) -> Self {
+        let help = error.help().map(|help| help.to_string());
+        let failed = CliError { kind: Kind::Failed(error.into()), hints: Vec::new() };
+        match help {
+            Some(help) => failed.hint(help),
+            None => failed,
+        }
+    }
+}
+
 /// Errors that need no special rendering; [`ConfigError`] is the one that does.
 pub trait NotConfig {}
 
@@ -103,6 +116,7 @@ not_config!(
     parquet::errors::ParquetError,
     crate::apply::StepError,
     crate::executor::Error,
+    crate::executor::transform::PluginError,
     crate::pipeline::ports::CloudError,
     crate::package::PackageError,
     crate::plan::PlanError,

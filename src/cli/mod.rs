@@ -21,6 +21,7 @@ mod logs;
 mod new;
 mod outputs;
 mod plan;
+mod plugin;
 mod progress;
 mod put;
 mod ranged;
@@ -89,6 +90,7 @@ enum Command {
     Backfill(backfill::Args),
     Show(show::Args),
     Convert(convert::Args),
+    Plugin(plugin::Args),
     Cloud(cloud::Args),
 }
 
@@ -160,6 +162,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Convert(args) => convert::run(args, context).await,
+        Command::Plugin(args) => plugin::run(args, context).await,
         Command::Cloud(args) => cloud::run(args, context).await,
     };
     code.map(|()| EXIT_DONE)

@@ -74,9 +74,14 @@ impl Table {
 
     /// Prints it as a result.
     pub fn say(&self, console: &Console) {
-        for line in self.lines(console) {
+        for line in self.lines(|text, style| console.paint(text, style)) {
             console.say(line);
         }
+    }
+
+    /// Its lines, without colours.
+    pub fn plain(&self) -> Vec<String> {
+        self.lines(|text, _| text.to_owned())
     }
 
     /// Prints as many columns as fit the terminal, with long cells cut, and returns the names of the others. Where
@@ -109,18 +114,18 @@ impl Table {
         widths
     }
 
-    fn lines(&self, console: &Console) -> Vec<String> {
+    fn lines(&self, paint: impl Fn(&str, Style) -> String) -> Vec<String> {
         let widths = self.widths();
         let headers: Vec<Cell> = self.headers.iter().map(|(name, _)| Cell::styled(name, Style::Faint)).collect();
-        std::iter::once(&headers).chain(&self.rows).map(|row| self.line(console, row, &widths)).collect()
+        std::iter::once(&headers).chain(&self.rows).map(|row| self.line(&paint, row, &widths)).collect()
     }
 
-    fn line(&self, console: &Console, row: &[Cell], widths: &[usize]) -> String {
+    fn line(&self, paint: impl Fn(&str, Style) -> String, row: &[Cell], widths: &[usize]) -> String {
         let mut line = String::new();
         for (index, cell) in row.iter().enumerate() {
             let space = " ".repeat(widths[index] - cell.text.chars().count());
             let text = match cell.style {
-                Some(style) => console.paint(&cell.text, style),
+                Some(style) => paint(&cell.text, style),
                 None => cell.text.clone(),
             };
             let last = index + 1 == row.len();
@@ -162,27 +167,16 @@ fn terminal_width() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::context::Global;
-
-    fn console() -> Console {
-        Console::new(&Global {
-            directory: ".".into(),
-            stack: "local".to_owned(),
-            json: false,
-            parallel: 1,
-            quiet: false,
-            verbose: 0,
-            no_color: true,
-        })
-    }
 
     #[test]
     fn columns_stand_below_each_other_and_numbers_to_the_right() {
         let mut table = Table::new([("key", Align::Left), ("rows", Align::Right), ("state", Align::Left)]);
         table.row(vec!["a.csv".into(), 7.into(), "committed".into()]);
         table.row(vec!["größer.csv".into(), 12345.into(), "parked".into()]);
-        let lines = table.lines(&console());
-        assert_eq!(lines, ["key          rows  state", "a.csv           7  committed", "größer.csv  12345  parked"]);
+        assert_eq!(
+            table.plain(),
+            ["key          rows  state", "a.csv           7  committed", "größer.csv  12345  parked"]
+        );
     }
 
     #[test]

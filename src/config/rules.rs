@@ -1,6 +1,9 @@
 //! What names, regions, prefixes and addresses may look like. Each rule answers with what is wrong, so that the
 //! caller can point at the line.
 
+pub use crate::dataset::COLUMN_NAME_MAX;
+pub(super) use crate::dataset::column_name;
+
 /// Longest lake name: with the longest stack name it leaves 19 characters for the part in a bucket's
 /// `{lake}-{stack}-{part}-{6 hex}`, of which S3 takes 63
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
@@ -9,9 +12,6 @@ pub const LAKE_NAME_MAX: usize = 20;
 pub const STACK_NAME_MAX: usize = 15;
 /// Longest dataset name; it stands in object keys, table names and log lines.
 pub const DATASET_NAME_MAX: usize = 63;
-/// Longest column name in the Glue Data Catalog
-/// (<https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html>).
-pub const COLUMN_NAME_MAX: usize = 255;
 /// Longest source prefix in bytes: half of what S3 takes as a key, so that file names fit behind it.
 pub const PREFIX_BYTES_MAX: usize = 512;
 /// Longest e-mail address (RFC 5321: a path of 256 octets with its brackets).
@@ -53,13 +53,6 @@ pub(super) fn dataset_name(name: &str) -> Verdict {
     }
     let shape = "lower-case letters, digits and underscores, beginning with a letter";
     spelled(name, DATASET_NAME_MAX, shape, |byte| byte.is_ascii_lowercase(), |byte| byte == b'_')
-}
-
-/// `[a-z_][a-z0-9_]*`
-pub(super) fn column_name(name: &str) -> Verdict {
-    let shape = "lower-case letters, digits and underscores, beginning with a letter or underscore";
-    let first = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    spelled(name, COLUMN_NAME_MAX, shape, first, |byte| byte == b'_')
 }
 
 fn spelled(

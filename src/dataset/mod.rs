@@ -9,9 +9,11 @@ mod types;
 
 pub use architecture::Architecture;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
-pub use names::{JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, event_source, ledger_prefixes};
+pub use names::{
+    COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source, ledger_prefixes,
+};
 pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
-pub use types::{ColumnType, ParseTypeError};
+pub use types::{ColumnType, DECIMAL_PRECISION_MAX, ParseTypeError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

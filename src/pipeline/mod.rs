@@ -14,7 +14,7 @@
 //! `raw`, `processed`, `artifacts` are the lake's buckets, `<prefix>` the sources and `<dataset>` the names of its
 //! datasets, `<crawler>` the crawlers of those with `catalog = "crawler"`. `s3:ListBucket` is needed wherever "not
 //! there" must be told from "not allowed" (404 from 403), and to list. Lines marked *c* are needed when a dataset has
-//! a crawler, those marked *d* when one has none.
+//! a crawler, those marked *d* when one has none, those marked *t* when one has a transform.
 //!
 //! | function | actions | resources | what for |
 //! |---|---|---|---|
@@ -26,9 +26,10 @@
 //! | intake *c* | `glue:GetCrawler`, `glue:StartCrawler` | `crawler/<crawler>` | to crawl what has come |
 //! | intake *d* | `lambda:InvokeFunction` | convert | to convert what has come |
 //! | convert | `s3:GetObject` | `raw/<prefix>*` | to read the sources |
-//! | convert | `s3:ListBucket` | `raw`, `processed` | 404s; the dataset's markers |
+//! | convert *t* | `s3:GetObject` | `artifacts/transforms/*` | plugins |
+//! | convert | `s3:ListBucket` | `raw`, `processed` | 404s; the dataset's markers and commit records |
 //! | convert | `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject`, `s3:AbortMultipartUpload` | `processed/_lake/*`, `processed/<dataset>/*` | ledger and outputs |
-//! | convert | `glue:GetTable`, `glue:CreateTable`, `glue:UpdateTable` | the catalog, the database, `table/<database>/<dataset>` | the processed tables |
+//! | convert | `glue:GetTable`, `glue:CreateTable`, `glue:UpdateTable` | the catalog, the database, `table/<database>/<dataset>` | the processed tables, their columns and what they are made of |
 //! | convert | `events:PutEvents` if `events:source` is `lake.<lake>` | `event-bus/default` | to tell of runs and failed crawls |
 //! | convert *c* | `glue:GetCrawler`, `glue:StartCrawler` | `crawler/<crawler>` | which crawl has ended; to start the next |
 //! | convert *c* | `lambda:InvokeFunction` | convert, itself | one invocation for each of several markers |
@@ -44,15 +45,16 @@
 //! invocation that is killed before its decision leaves uploads that nobody refers to. An attempt whose uploads
 //! the rule took away is rolled back and made again, so that its age may be short (7 days is ample).
 //!
-//! `lake status`, `runs`, `put --wait` read with `s3:GetObject` and `s3:ListBucket`; `lake retry` writes a marker
-//! (`s3:PutObject`) and invokes convert (`lambda:InvokeFunction`), whatever the dataset's catalog.
+//! `lake status`, `runs`, `put --wait` read with `s3:GetObject` and `s3:ListBucket`; `lake retry` and
+//! `lake backfill` write markers (`s3:PutObject`) and invoke convert (`lambda:InvokeFunction`), whatever the dataset's
+//! catalog.
 //!
 //! # What each function is invoked with, and finds in its environment
 //!
 //! | function | handler | invoked by | event |
 //! |---|---|---|---|
 //! | intake | `intake` | the raw bucket's notifications | S3's |
-//! | convert | `convert` | intake, sweep, itself, `lake retry` | `{"marker": "<key>"}` |
+//! | convert | `convert` | intake, sweep, itself, `lake retry`, `lake backfill` | `{"marker": "<key>"}` |
 //! | convert | `convert` | rules on `aws.glue`, `Glue Crawler State Change`, state `Succeeded` and `Failed` | EventBridge's, whole |
 //! | sweep | `sweep` | a schedule | any object; `{"grace_seconds": 0}` leaves nothing to those who work on it |
 //!

@@ -4,6 +4,7 @@
 mod chain;
 mod config;
 mod control;
+mod convert;
 mod faults;
 mod mail;
 mod models;

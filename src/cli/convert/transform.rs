@@ -70,7 +70,7 @@ pub(super) struct Loaded {
 }
 
 /// `KEY=VALUE`.
-pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+pub fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("give it as KEY=VALUE".to_owned()),
@@ -78,7 +78,7 @@ pub(super) fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 /// The settings by name, each once.
-pub(super) fn settings(list: &[(String, String)]) -> Result<BTreeMap<String, String>, CliError> {
+pub fn settings(list: &[(String, String)]) -> Result<BTreeMap<String, String>, CliError> {
     let mut settings = BTreeMap::new();
     for (key, value) in list {
         if settings.insert(key.clone(), value.clone()).is_some() {

@@ -2,7 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use wasmtime::ResourceLimiter;
+
 use crate::dataset::Transform;
+
+/// Elements of all tables of an instance: pointers, outside of its memory.
+const TABLE_ELEMENTS_MAX: usize = 256 * 1024;
+/// Core instances of a component. One that is wrapped has three or four.
+const INSTANCES_MAX: usize = 64;
+/// Tables of a component.
+const TABLES_MAX: usize = 64;
+/// Linear memories of a component; each reserves 4 GiB of address space.
+const MEMORIES_MAX: usize = 16;
+/// Fuel for each second that a call may take: more than any processor burns, so that the same rows end the same way
+/// on all of them.
+const FUEL_PER_SECOND: u64 = 4_000_000_000;
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +38,11 @@ impl Limits {
             ..Limits::default()
         }
     }
+
+    /// Fuel of one call, where fuel is measured.
+    pub(super) fn fuel(&self) -> u64 {
+        self.call.as_secs().max(1).saturating_mul(FUEL_PER_SECOND)
+    }
 }
 
 impl Default for Limits {
@@ -39,4 +58,63 @@ pub struct Deadline(pub Option<Instant>);
 impl Deadline {
     /// No end but that of [`Limits::call`].
     pub const NEVER: Deadline = Deadline(None);
+}
+
+/// Gives an instance memory and tables, as far as they go.
+pub(super) struct Quota {
+    memory_bytes: u64,
+    memory: u64,
+    elements: usize,
+    /// It was refused memory in the call that is under way.
+    refused: bool,
+}
+
+impl Quota {
+    pub fn new(limits: &Limits) -> Quota {
+        Quota { memory_bytes: limits.memory_bytes, memory: 0, elements: 0, refused: false }
+    }
+
+    /// A call begins.
+    pub fn begin(&mut self) {
+        self.refused = false;
+    }
+
+    /// What to say of an instance that failed after it was refused memory.
+    pub fn refusal(&self) -> Option<String> {
+        self.refused.then(|| format!("it needed more than {} MiB of memory (memory_mb)", self.memory_bytes >> 20))
+    }
+}
+
+impl ResourceLimiter for Quota {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let memory = self.memory.saturating_add(desired.saturating_sub(current) as u64);
+        let granted = memory <= self.memory_bytes;
+        if granted {
+            self.memory = memory;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let elements = self.elements.saturating_add(desired.saturating_sub(current));
+        let granted = elements <= TABLE_ELEMENTS_MAX;
+        if granted {
+            self.elements = elements;
+        }
+        Ok(granted)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
 }

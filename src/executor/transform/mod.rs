@@ -9,6 +9,7 @@
 //! of it once.
 
 mod abi;
+mod clock;
 mod contract;
 mod error;
 mod host;
@@ -16,6 +17,12 @@ mod instance;
 mod limits;
 mod plugin;
 mod precompiled;
+mod rows;
+mod session;
+mod shape;
+mod text;
+mod wit;
+mod words;
 
 pub use contract::Contract;
 pub use error::PluginError;
@@ -31,4 +38,4 @@ pub const PACKAGE: &str = "lake:transform";
 pub const VERSION: &str = "0.1.0";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

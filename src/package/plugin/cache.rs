@@ -18,9 +18,6 @@ const FILES_MAX: usize = 256;
 /// Permissions that a component in a plugin's folder asks for; the process's umask takes from them.
 const COMPONENT_MODE: u32 = 0o666;
 
-/// Names the compiler in the names of precompiled files: another lake may bring another one.
-pub(super) const COMPILER: &str = env!("CARGO_PKG_VERSION");
-
 /// A folder of files that can be made again.
 #[derive(Debug)]
 pub(super) struct Cache {

@@ -18,6 +18,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use wasmparser::Parser;
+use wasmtime::ModuleVersionStrategy;
 
 pub use self::error::{BuildError, Missing};
 use self::{build::Failure, cache::Cache, sources::Sources, wrap::Unwrappable};
@@ -127,7 +128,9 @@ pub fn component_file(folder: &Path) -> PathBuf {
 /// It is no transform.
 pub fn precompiled(component: &Component, architecture: Architecture, cache: &Path) -> Result<Artifact, BuildError> {
     let cache = Cache::below(cache);
-    let name = format!("{}.{}.{architecture}.cwasm", component.sha256, cache::COMPILER);
+    // Another lake may bring another compiler or other settings of it.
+    let compiler = ModuleVersionStrategy::WasmtimeVersion.as_str();
+    let name = format!("{}.{}-{compiler}.{architecture}.cwasm", component.sha256, env!("CARGO_PKG_VERSION"));
     let (path, bytes) =
         cache.get_or_make(&name, || Ok(Precompiled::of(&component.name, &component.bytes, architecture)?.bytes))?;
     Ok(Artifact { path, sha256: hex::encode(Sha256::digest(bytes)) })

@@ -18,7 +18,9 @@ pub(super) const MANIFEST: &str = "Cargo.toml";
 /// The versions that a build has used; it comes to be by building, where there is none.
 const LOCK: &str = "Cargo.lock";
 /// Files of a plugin's folder, besides its manifest and `src`, that decide what is built.
-const SETTINGS: &[&str] = &[LOCK, ".cargo/config.toml", "rust-toolchain.toml", "rust-toolchain"];
+const SETTINGS: &[&str] = &[LOCK, CARGO_CONFIG, "rust-toolchain.toml", "rust-toolchain"];
+/// Cargo's settings for a folder and all below it: plugins share those that lie beside them.
+const CARGO_CONFIG: &str = ".cargo/config.toml";
 /// Folders above a package in which its WIT may lie, as `plugins/wit` does for `plugins/sdk/rust`.
 const WIT_LEVELS_MAX: usize = 3;
 /// Most packages that a plugin may depend on by path.
@@ -38,6 +40,7 @@ impl Sources {
         for name in SETTINGS {
             reading.file(&folder.join(name), format!("plugin/{name}"))?;
         }
+        reading.file(&folder.join("..").join(CARGO_CONFIG), format!("plugins/{CARGO_CONFIG}"))?;
         Ok(Sources { files: reading.files })
     }
 
@@ -230,6 +233,7 @@ mod tests {
             "plugins/late/src/deep/rows.rs",
             "plugins/late/Cargo.lock",
             "plugins/late/.cargo/config.toml",
+            "plugins/.cargo/config.toml",
             "plugins/late/build.rs",
             "plugins/sdk/rust/src/lib.rs",
             "plugins/sdk/rust/Cargo.toml",

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::{
     Aws,
     engine::{blocking, classify_plugin},
+    status,
 };
 use crate::{
     dataset::{Architecture, Transform},
@@ -164,6 +165,14 @@ impl Plugins {
             Ok(object) => object,
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
                 return Err(Missing::Unusable(format!("{name} is not there")));
+            }
+            // What is not there is refused to those who may not list the bucket
+            // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>, "Permissions").
+            Err(error) if status(&error) == Some(403) => {
+                return Err(Missing::Unusable(format!(
+                    "{name} is not there, or may not be read: {}",
+                    describe(&error)
+                )));
             }
             Err(error) => return Err(Missing::Unanswered(format!("{name}: {}", describe(&error)))),
         };

@@ -1,5 +1,10 @@
 //! Converting again what was made by another configuration or plugin.
 
+use std::{
+    future::Future,
+    task::{Context, Waker},
+};
+
 use futures::executor::block_on;
 use jiff::SignedDuration;
 
@@ -8,7 +13,7 @@ use crate::{
     dataset::ColumnType,
     pipeline::{
         backfill::{self, Action, ColumnChange, Standing},
-        convert::Outcome,
+        convert::{Outcome, convert},
         ledger::{Kind, Origin, Staleness, take},
         ports::CrawlStatus,
         retry::{Selection, retry},
@@ -229,10 +234,36 @@ fn a_conversion_that_replaces_columns_converges_after_any_fault_at_any_call() {
         let _ = world.convert_on(&world.process_with([(call, fault)]), "r1", KEY);
         world.settle();
         assert_eq!(world.rows(), ["retypes(one)", "retypes(two with a reject)"], "{fault:?} at call {call}");
-        assert!(world.lock().uploads.is_empty() || matches!(fault, Fault::DieBefore | Fault::DieAfter));
         world.assert_sound();
         world.assert_current();
     }
+}
+
+#[test]
+fn a_table_that_changes_while_its_columns_are_to_be_replaced_is_looked_at_again_and_no_upload_is_left() {
+    let mut again = 0;
+    for calls in 1..30 {
+        let world = committed(World::new(), None);
+        world.deploy(Some("retypes"));
+        world.backfill();
+        let (process, manifest) = (world.process(), world.manifest());
+        let (invocation, marker) = (world.invocation("r1"), Kind::Pending.key(DATASET, KEY));
+        let mut task = Box::pin(convert(&process, &manifest, &invocation, &marker));
+        let mut context = Context::from_waker(Waker::noop());
+        if (0..calls).any(|_| task.as_mut().poll(&mut context).is_ready()) {
+            break;
+        }
+        let conversions = world.lock().conversions;
+        world.lock().tables.get_mut(DATASET).unwrap().version = Some(format!("changed after {calls} calls"));
+        block_on(task).unwrap();
+        again += u32::from(world.lock().conversions > conversions + 1);
+        assert!(world.lock().uploads.is_empty(), "changed after {calls} calls");
+        world.settle();
+        assert_eq!(world.rows(), ["retypes(one)", "retypes(two with a reject)"]);
+        world.assert_sound();
+        world.assert_current();
+    }
+    assert!(again > 0, "at no call was the table missed");
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! What plugins must not do, and what a user reads then.

@@ -1,0 +1,1 @@
+//! Every type crosses the border and comes back.

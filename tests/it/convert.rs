@@ -1,0 +1,67 @@
+//! `lake convert` with a transform, through the real binary.
+
+use serde_json::Value;
+
+use crate::world::{ORDERS, Project};
+
+/// Rows for `tests/guests/by_value.wat`: two are kept, one of them twice; one is filtered, one rejected by the plugin
+/// and one by lake.
+const ROWS: &str = "id,v\na,0\nb,1\n\"c\nc\",2\nd,3\ne,x\n";
+
+/// The guest as a core module, as a toolchain without components would leave it.
+fn guest(project: &Project) -> String {
+    project.write("by_value.wasm", wat::parse_str(include_str!("../guests/by_value.wat")).unwrap())
+}
+
+const DATASET: &str =
+    "\n[dataset.values]\nsource = \"values/\"\n\n[dataset.values.schema]\nid = \"string\"\nv = \"int64\"\n";
+
+#[test]
+fn rows_go_through_a_plugin_and_each_is_accounted_for() {
+    let project = Project::new(&format!("{ORDERS}{DATASET}"));
+    let (plugin, rows) = (guest(&project), project.write("rows.csv", ROWS));
+    let args = ["convert", &rows, "--out", "out.parquet", "--plugin", &plugin, "--dataset", "values"];
+    let told = project.lake(&args).ok();
+    assert!(told.contains("5 rows read, 2 kept as 3, 1 filtered, 2 rejected"), "{told}");
+    assert!(told.contains("rows.csv:4: this row is a two"), "{told}");
+
+    let report = project.lake(&[args.as_slice(), &["--json"]].concat()).document()["report"].clone();
+    let counts = ["read", "kept", "filtered", "rejected", "exploded"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts, [5, 2, 1, 2, 1]);
+    assert_eq!(report["rejects_by_code"], serde_json::json!({ "no_twos": 1, "type_mismatch": 1 }));
+    assert_eq!(report["plugin_hash"].as_str().map(str::len), Some(16));
+}
+
+#[test]
+fn a_file_of_which_everything_is_filtered_is_no_failure_and_leaves_no_file() {
+    let project = Project::new(ORDERS);
+    let (plugin, rows) = (guest(&project), project.write("rows.csv", "id,v\na,1\nb,9\n"));
+    let done = project.lake(&["convert", &rows, "--out", "out.parquet", "--plugin", &plugin, "--json"]).document();
+    assert_eq!((&done["out"], &done["rejects"]), (&Value::Null, &Value::Null));
+    assert!(!project.path().join("out.parquet").exists());
+}
+
+#[test]
+fn a_plugin_that_stops_leaves_what_was_there_and_says_where_it_was() {
+    let project = Project::new(ORDERS);
+    let plugin = guest(&project);
+    let (good, bad) = (project.write("good.csv", "id,v\na,3\n"), project.write("bad.csv", "id,v\na,0\nb,-1\n"));
+    project.write("out.parquet", "what was there");
+    let refused = project.lake(&["convert", &good, &bad, "--out", "out.parquet", "--plugin", &plugin]).failed();
+    for part in ["bad.csv", "by_value", "in lines 2 to 3"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+    assert_eq!(std::fs::read(project.path().join("out.parquet")).unwrap(), b"what was there");
+    assert!(!project.path().join("out.parquet.rejects.parquet").exists());
+}
+
+#[test]
+fn what_is_no_plugin_and_settings_for_none_are_refused() {
+    let project = Project::new(ORDERS);
+    let rows = project.write("rows.csv", ROWS);
+    let convert = |more: &[&str]| project.lake(&[&["convert", &rows, "--out", "out.parquet"], more].concat());
+    assert_eq!(convert(&["--plugin", "nowhere.wasm"]).code, 64);
+    assert_eq!(convert(&["--config", "key=value"]).code, 64);
+    assert_eq!(convert(&["--plugin", "lake.toml", "--config", "key"]).code, 64);
+    assert!(convert(&["--plugin", "lake.toml"]).failed().contains("lake.toml"));
+}
