@@ -21,6 +21,8 @@ const LEDGER_FOLDERS: [&str; 5] = ["pending", "commits", "parked", "runs", "reje
 /// Prefixes of all that the lake keeps of `dataset` besides the table's files, in the processed bucket.
 pub fn ledger_prefixes(dataset: &str) -> Vec<String> {
     LEDGER_FOLDERS.iter().map(|folder| format!("{LEDGER_PREFIX}{folder}/{dataset}/")).collect()
+}
+
 /// Longest column name in the Glue Data Catalog
 /// (<https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html>).
 pub const COLUMN_NAME_MAX: usize = 255;

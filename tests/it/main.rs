@@ -15,4 +15,5 @@ mod python;
 mod record;
 mod status;
 mod tidy;
+mod transforms;
 mod world;
