@@ -16,4 +16,5 @@ mod rebuilt;
 mod record;
 mod status;
 mod tidy;
+mod transforms;
 mod world;

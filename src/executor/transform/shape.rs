@@ -50,18 +50,18 @@ fn check_kind(bytes: &[u8]) -> Result<(), String> {
         return Err("it is a core module, not a component; `lake plugin build` wraps it into one".to_owned());
     }
     let found = match bytes {
-        [] => "it is empty",
-        [0x7f, b'E', b'L', b'F', ..] => "it is a program for Linux (ELF)",
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => "it is a zip archive",
-        [0x1f, 0x8b, ..] => "it is compressed with gzip",
-        [b'M', b'Z', ..] => "it is a program for Windows",
-        [0xcf, 0xfa, 0xed, 0xfe, ..] => "it is a program for macOS",
-        [0, b'a', b's', b'm', ..] => "it is of a version of WebAssembly that is not known",
-        _ if is_text_format(bytes) => "it is WebAssembly as text; `lake plugin build` assembles it",
-        _ if std::str::from_utf8(bytes).is_ok() => "it is a text file",
-        _ => "it is not WebAssembly",
+        [] => "an empty file",
+        [0x7f, b'E', b'L', b'F', ..] => "a program for Linux (ELF)",
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive",
+        [0x1f, 0x8b, ..] => "compressed with gzip",
+        [b'M', b'Z', ..] => "a program for Windows",
+        [0xcf, 0xfa, 0xed, 0xfe, ..] => "a program for macOS",
+        [0, b'a', b's', b'm', ..] => "of a version of WebAssembly that lake does not know",
+        _ if is_text_format(bytes) => "WebAssembly as text: assemble it first (`wasm-tools parse`)",
+        _ if std::str::from_utf8(bytes).is_ok() => "text",
+        _ => "something else",
     };
-    Err(format!("{found}, not a component"))
+    Err(format!("it is not a WebAssembly component, but {found}"))
 }
 
 fn is_text_format(bytes: &[u8]) -> bool {

@@ -17,6 +17,8 @@ pub enum Check {
     Chain(&'static str),
     /// An upload to a dataset without a crawler is committed.
     Direct,
+    /// A new process converts an object of a dataset whose rows go through a plugin.
+    Transformed,
     /// Intake writes down what it has started, and has nothing to complain of.
     Noted,
     /// Several objects of one crawl are converted, each by an invocation of its own.
@@ -64,6 +66,14 @@ impl Check {
             Check::Direct => {
                 let key = stage.put("sizes").await;
                 stage.committed("sizes", &key).await;
+                Ok(())
+            }
+            Check::Transformed => {
+                // One that is warm has the plugin already.
+                stage.restart("convert").await;
+                let key = format!("rated/{}.csv", stage.token());
+                stage.put_at(&key, "v\n0\n5\n").await;
+                stage.committed("rated", &key).await;
                 Ok(())
             }
             Check::Noted => {

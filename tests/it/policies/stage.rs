@@ -38,6 +38,12 @@ schema = { id = "int64", note = "string" }
 source = "sizes/"
 catalog = "direct"
 schema = { id = "int64", note = "string" }
+
+[dataset.rated]
+source = "rated/"
+catalog = "direct"
+schema = { v = "int64" }
+transform = "by_value.wasm"
 "#;
 
 /// The functions, by their names in the program.
@@ -67,6 +73,8 @@ impl Stage {
     /// once instead of one after minutes.
     pub async fn open() -> Stage {
         let project = Project::new(TOML);
+        let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/by_value.wat");
+        project.write("by_value.wasm", wat::parse_file(plugin).unwrap());
         project.lake(&["apply", "--yes"]).ok();
         confirm_mails(&project).await;
         let outputs = project.lake(&["outputs", "--json"]).document();

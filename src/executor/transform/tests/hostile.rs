@@ -258,7 +258,7 @@ fn endless_loops_end_with_the_time_of_a_call() {
         idle().open("(loop $on (br $on)) (unreachable)"),
         idle().transform("(loop $on (br $on)) (unreachable)"),
         // It keeps itself busy in the host.
-        idle().transform("(loop $on (call $log (i32.const 1) (i32.const 0) (i32.const 60000)) (br $on)) (unreachable)"),
+        idle().transform("(loop $on (call $log (i32.const 1) (i32.const 0) (i32.const 1000)) (br $on)) (unreachable)"),
     ] {
         let error = failure(guest, &short());
         assert!(matches!(error, PluginError::TimedOut { of_one_call: true, seconds: 1, .. }), "{error:?}");
@@ -320,7 +320,9 @@ fn output_has_an_end() {
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
     let much = Guest::new(&[], &[], &[("t", TEXT)]).transform(
         "(local $column i32) (local.set $column (call $new (i32.const 32)))
+         (i32.store (local.get $column) (i32.const 0))
          (i32.store offset=12 (local.get $column) (i32.const 7))
+         (call $pair (i32.add (local.get $column) (i32.const 16)) (i32.const 0) (i32.const 0))
          (call $pair (i32.add (local.get $column) (i32.const 24)) (call $new (i32.const 3000000)) (i32.const 3000000))
          (call $answer (local.get $rows) (local.get $column) (i32.const 1) (i32.const 0) (i32.const 0)
            (i32.const 0) (i32.const 0) (i32.const 0))",
@@ -352,6 +354,21 @@ fn answers_that_point_nowhere_are_refused() {
         ),
     ];
     insta::assert_snapshot!(said.join("\n"), @"");
+}
+
+#[test]
+fn what_it_says_must_be_utf_8() {
+    let guest = idle()
+        .function("(data (i32.const 0) \"\\ff\")")
+        .transform("(call $log (i32.const 3) (i32.const 0) (i32.const 1)) (unreachable)");
+    insta::assert_snapshot!(said(guest), @"");
+}
+
+#[test]
+fn rows_that_become_many_take_their_untouched_columns_with_them() {
+    let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
+    let answer = Answer { rows: 200_000, source_rows: Some(vec![0; 200_000]), ..Answer::default() };
+    insta::assert_snapshot!(failure(idle().answering(&answer), &limits), @"");
 }
 
 #[test]

@@ -92,9 +92,9 @@ fn an_export_or_import_of_another_signature_is_refused() {
 }
 
 #[test]
-fn imports_can_be_listed_of_any_component() {
+fn imports_are_listed_but_for_types() {
     let imports = Plugin::imports("clean", &Guest::new(&[], &[], &[]).build()).unwrap();
-    assert_eq!(imports, ["lake:transform/types@0.1.0", "lake:transform/log@0.1.0"]);
+    assert_eq!(imports, ["lake:transform/log@0.1.0", "lake:transform/types@0.1.0"]);
 }
 
 #[test]
