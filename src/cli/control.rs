@@ -31,6 +31,7 @@ use super::{
     connect::{Connection, connect},
     context::Context,
     deployed::Deployed,
+    differences::{self, Difference},
     error::CliError,
     keep::keep,
     stale::{self, Stale},
@@ -69,6 +70,8 @@ pub struct Prepared {
 pub struct Meaning {
     /// The datasets' transforms.
     pub transforms: Vec<Known>,
+    /// Settings of datasets that are others than those deployed.
+    pub differences: Vec<Difference>,
     /// Committed objects that were made with another transform or configuration.
     pub stale: Vec<Stale>,
     /// What stays although nothing of the lake reads it any more.
@@ -108,11 +111,13 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
     };
     let inputs = plan::Inputs { program: &program, prior: &prior.snapshot, config_hash: &config.hash };
     let plan = plan::plan(inputs)?;
-    let stale = match deployed.filter(|_| stale::changes_datasets(&plan)) {
-        Some(deployed) => stale::count(&deployed, &datasets).await?,
-        None => Vec::new(),
-    };
-    let meaning = Meaning { transforms, stale, left };
+    let mut meaning = Meaning { transforms, left, ..Meaning::default() };
+    if let Some(deployed) = deployed.filter(|_| stale::changes_datasets(&plan)) {
+        let manifest = deployed.manifest().await?;
+        meaning.differences =
+            manifest.as_ref().map_or_else(Vec::new, |manifest| differences::between(manifest, &datasets));
+        meaning.stale = stale::count(&deployed, manifest.as_ref(), &datasets).await?;
+    }
     Ok(Prepared { plan, stored, prior, provider, store, lock, meaning })
 }
 

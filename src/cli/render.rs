@@ -14,7 +14,7 @@ use crate::{
 use super::{
     console::{Console, Style},
     control::Meaning,
-    stale, transforms,
+    differences, stale, transforms,
 };
 
 /// A plan as a JSON document.
@@ -91,7 +91,8 @@ pub fn plan(console: &Console, plan: &Plan) {
 
 /// What a plan means for transforms and for data.
 pub fn meaning(console: &Console, plan: &Plan, meaning: &Meaning) {
-    let Meaning { transforms, stale, left } = meaning;
+    let Meaning { transforms, differences, stale, left } = meaning;
+    differences::tell(console, differences);
     let is_news = plan.changes.iter().any(|change| change.address.to_string() == "aws:s3:Object/manifest");
     for known in transforms.iter().filter(|_| is_news) {
         let columns = match &known.columns {

@@ -74,14 +74,18 @@ pub fn changes_datasets(plan: &Plan) -> bool {
     plan.changes.iter().any(|change| change.address == manifest && other(change.action))
 }
 
-/// Counts what becomes stale, or is already, of the `datasets` that differ from those that are deployed.
+/// Counts what becomes stale, or is already, of the `datasets` that differ from those in the deployed `manifest`.
 ///
 /// # Errors
-/// The ledger or the manifest cannot be read.
-pub async fn count(deployed: &Deployed, datasets: &[Dataset]) -> Result<Vec<Stale>, CliError> {
-    let (pipeline, manifest) = (deployed.pipeline()?, deployed.manifest().await?);
+/// The ledger cannot be read.
+pub async fn count(
+    deployed: &Deployed,
+    manifest: Option<&Manifest>,
+    datasets: &[Dataset],
+) -> Result<Vec<Stale>, CliError> {
+    let pipeline = deployed.pipeline()?;
     let mut stale = Vec::new();
-    for dataset in datasets.iter().filter(|dataset| has_changed(dataset, manifest.as_ref())) {
+    for dataset in datasets.iter().filter(|dataset| has_changed(dataset, manifest)) {
         stale.extend(count_one(&pipeline, dataset).await?);
     }
     Ok(stale)

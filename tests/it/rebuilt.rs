@@ -39,8 +39,7 @@ fn copy(from: &Path, to: &Path) {
 fn with_toolchain(command: &str) -> String {
     let libraries =
         Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]).output();
-    let at_hand =
-        libraries.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists());
+    let at_hand = libraries.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists());
     // Below the tests' own folder, which outlives a run: the toolchain takes minutes to make.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let toolchain = match at_hand {
