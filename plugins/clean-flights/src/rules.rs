@@ -123,7 +123,7 @@ pub fn departed_at(flight: &Flight, scheduled_at: i64, departure: &Departure) ->
     let by_the_clock = left - scheduled;
     // Closest to the delay, of all that the clock may mean.
     let days = (departure.dep_delay.saturating_sub(by_the_clock).saturating_add(DAY / 2)).div_euclid(DAY);
-    let delay = by_the_clock + days.saturating_mul(DAY);
+    let delay = days.saturating_mul(DAY).saturating_add(by_the_clock);
     if delay != departure.dep_delay {
         return Err(Fault::Delay(by_the_clock));
     }
