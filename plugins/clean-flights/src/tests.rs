@@ -241,7 +241,9 @@ proptest! {
         let [year, month, day, sched_dep_time, time_hour, distance, dep_time, dep_delay] = numbers;
         let flight = Flight { year, month, day, sched_dep_time, time_hour, distance: Some(distance) };
         let departure = Departure { dep_time, dep_delay };
-        drop(rules::scheduled_at(&flight).and_then(|at| rules::departed_at(&flight, at, &departure)));
-        drop(rules::departed_at(&flight, time_hour, &departure));
+        if let Ok(at) = rules::scheduled_at(&flight).and_then(|at| rules::departed_at(&flight, at, &departure)) {
+            prop_assert_eq!((at - time_hour) % 60_000_000, 0);
+        }
+        let _ = rules::departed_at(&flight, time_hour, &departure);
     }
 }
