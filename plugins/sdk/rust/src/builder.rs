@@ -145,6 +145,27 @@ impl Default for Strings {
     }
 }
 
+/// Appends a string. In WASM a copy of unknown length is a call to the host, which costs more than most strings have
+/// bytes; short ones are written as two words that may overlap.
+#[inline]
+fn append(bytes: &mut Vec<u8>, text: &[u8]) {
+    fn overlapping<const N: usize>(bytes: &mut Vec<u8>, text: &[u8]) {
+        let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else { return };
+        let end = bytes.len() + text.len();
+        bytes.extend_from_slice(first);
+        bytes.extend_from_slice(first);
+        bytes[end - N..end].copy_from_slice(last);
+        bytes.truncate(end);
+    }
+    match text.len() {
+        0 => {}
+        1..=3 => text.iter().for_each(|&byte| bytes.push(byte)),
+        4..=8 => overlapping::<4>(bytes, text),
+        9..=16 => overlapping::<8>(bytes, text),
+        _ => bytes.extend_from_slice(text),
+    }
+}
+
 /// Bytes a string is taken to have, until it is known.
 const STRING_BYTES_GUESS: usize = 8;
 
@@ -157,7 +178,7 @@ impl Strings {
 
     #[inline]
     pub(crate) fn set(&mut self, row: usize, text: &str) {
-        self.begin(row).extend_from_slice(text.as_bytes());
+        append(self.begin(row), text.as_bytes());
     }
 
     /// The buffer, to which the string of the next row is to be appended.

@@ -53,7 +53,8 @@ impl<'a> Texts<'a> {
     /// The string of a row; empty where it is null.
     #[inline]
     pub fn get(&self, row: usize) -> &'a str {
-        &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+        let place = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        self.text.get(place).unwrap_or_else(|| not_text(row))
     }
 
     /// Where each row's string begins, and after the last row the length of [`Texts::text`].
@@ -65,6 +66,12 @@ impl<'a> Texts<'a> {
     pub fn text(&self) -> &'a str {
         self.text
     }
+}
+
+#[cold]
+#[inline(never)]
+fn not_text(row: usize) -> &'static str {
+    panic!("the offsets of row {row} are not those of a string")
 }
 
 /// Values that are strings.
