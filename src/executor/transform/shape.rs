@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use wasmparser::{ComponentExternalKind, Parser, Payload};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
 use wit_parser::{
     Function, Resolve, Type, TypeDefKind, WorldId, WorldItem,
     decoding::{DecodedWasm, decode},
@@ -72,7 +72,7 @@ fn is_text_format(bytes: &[u8]) -> bool {
 /// What a component imports and exports, by name.
 #[derive(Default)]
 pub(super) struct Names {
-    /// In the order of the file.
+    /// But for types, in the order of the file.
     pub imports: Vec<String>,
     exports: Vec<(String, ComponentExternalKind)>,
 }
@@ -87,7 +87,11 @@ impl Names {
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
-                        names.imports.push(import.map_err(damaged)?.name.name.to_owned());
+                        let import = import.map_err(damaged)?;
+                        // Types that the world uses are imported, too, under names of their own: they ask for nothing.
+                        if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                            names.imports.push(import.name.name.to_owned());
+                        }
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 0 => {
