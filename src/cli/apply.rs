@@ -60,15 +60,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         console.note(render::no_changes(&prepared.plan));
     } else {
         render::summary_of_changes(console, &prepared.plan);
+        render::meaning(console, &prepared.plan, &prepared.meaning);
         confirm(context, args.yes || saved.is_some(), "Apply these changes?")?;
     }
-    let invited = invited(&prepared);
+    let (invited, stale) = (invited(&prepared), prepared.meaning.stale.clone());
     let outcome = execute(context, prepared).await?;
     render::outputs(console, &outcome.outputs);
     if !invited.is_empty() {
         tell_invited(context, &invited).await?;
     }
-    console.json(&json!({ "event": "done", "steps": outcome.done, "outputs": outcome.outputs }))
+    stale.iter().for_each(|stale| console.note(stale.line()));
+    console.json(&json!({ "event": "done", "steps": outcome.done, "outputs": outcome.outputs, "stale": stale }))
 }
 
 /// Kind of who is told on a topic.
@@ -119,7 +121,7 @@ pub fn confirm(context: &Context, yes: bool, question: &str) -> Result<(), CliEr
 
 /// Applies a prepared plan with live progress. A failed or interrupted apply is an error that says how to go on.
 pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, CliError> {
-    let Prepared { plan, stored, prior, provider, store, lock } = prepared;
+    let Prepared { plan, stored, prior, provider, store, lock, .. } = prepared;
     if !plan.steps.is_empty() {
         store.keep(&stored)?;
     }

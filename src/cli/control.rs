@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     config::{Config, OnDestroy, Stack, Target},
+    dataset::{Architecture, Dataset, Manifest},
     files,
     package::{self, Storage},
     plan::{self, Plan},
@@ -18,7 +20,7 @@ use crate::{
         aws::{self, Assets},
     },
     refresh::{Prior, refresh},
-    resource::Program,
+    resource::{Address, Program},
     state::{
         Snapshot,
         store::{LocalStore, Lock, Store},
@@ -28,7 +30,11 @@ use crate::{
 use super::{
     connect::{Connection, connect},
     context::Context,
+    deployed::Deployed,
     error::CliError,
+    keep::keep,
+    stale::{self, Stale},
+    transforms::{self, Known, Resolved},
 };
 
 /// Where a plan leads.
@@ -54,6 +60,19 @@ pub struct Prepared {
     pub store: Arc<LocalStore>,
     /// The stack is ours alone while this lives.
     pub lock: Option<Lock>,
+    /// What the plan means besides what it does.
+    pub meaning: Meaning,
+}
+
+/// What a plan means for transforms and for data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Meaning {
+    /// The datasets' transforms.
+    pub transforms: Vec<Known>,
+    /// Committed objects that were made with another transform or configuration.
+    pub stale: Vec<Stale>,
+    /// What stays although nothing of the lake reads it any more.
+    pub left: Vec<String>,
 }
 
 /// Gets from the project's folder to a plan. With a `command`, the stack stays locked for it.
@@ -73,15 +92,28 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
             stack.name
         ));
     }
-    let (program, assets) = match goal {
-        Goal::Declared => declared(context, &config, stack, &connection)?,
-        Goal::Nothing => (Program::default(), Assets::default()),
+    let deployed = match goal == Goal::Declared && !stored.outputs.is_empty() {
+        true => Some(Deployed::of(config.clone(), connection.clone(), stored.clone())?),
+        false => None,
+    };
+    let Declared { program, assets, datasets, transforms } = match goal {
+        Goal::Declared => declared(context, &config, stack, &connection, deployed.as_ref()).await?,
+        Goal::Nothing => Declared::default(),
     };
     let provider = Arc::new(aws::provider(&connection.sdk, assets));
-    let prior = refresh(stored.clone(), &provider, context.parallel).await?;
+    let mut prior = refresh(stored.clone(), &provider, context.parallel).await?;
+    let left = match goal {
+        Goal::Declared => keep(&mut prior.snapshot, &program, stack.on_destroy),
+        Goal::Nothing => Vec::new(),
+    };
     let inputs = plan::Inputs { program: &program, prior: &prior.snapshot, config_hash: &config.hash };
     let plan = plan::plan(inputs)?;
-    Ok(Prepared { plan, stored, prior, provider, store, lock })
+    let stale = match deployed.filter(|_| stale::changes_datasets(&plan)) {
+        Some(deployed) => stale::count(&deployed, &datasets).await?,
+        None => Vec::new(),
+    };
+    let meaning = Meaning { transforms, stale, left };
+    Ok(Prepared { plan, stored, prior, provider, store, lock, meaning })
 }
 
 /// The stack's state; `None` for a stack that has none yet.
@@ -111,12 +143,21 @@ fn create(store: &LocalStore, config: &Config, stack: &Stack, locked: bool) -> R
 }
 
 /// The program of `lake.toml`, and the packages it deploys.
-fn declared(
+#[derive(Default)]
+struct Declared {
+    program: Program,
+    assets: Assets,
+    datasets: Vec<Dataset>,
+    transforms: Vec<Known>,
+}
+
+async fn declared(
     context: &Context,
     config: &Config,
     stack: &Stack,
     connection: &Connection,
-) -> Result<(Program, Assets), CliError> {
+    deployed: Option<&Deployed>,
+) -> Result<Declared, CliError> {
     let bootstrap = match &stack.executor {
         Some(path) => path.clone(),
         None => std::env::current_exe()?,
@@ -129,17 +170,24 @@ fn declared(
             Storage::Deflated
         }
     };
-    let cache = context.state_folder().join("packages");
+    let cache = packages(&context.state_folder());
     let zip = package::function_zip(&bootstrap, &cache, storage)?;
-    let (manifest, manifest_path) = manifest(config, &cache)?;
-    let assets = [(zip.sha256.clone(), zip.path), (manifest.sha256.clone(), manifest_path)].into_iter().collect();
-    let package = FunctionPackage { sha256: zip.sha256, architecture: zip.architecture.to_string() };
-    Ok((program::program(&inputs(config, stack, connection, package, manifest)), assets))
+    let Resolved { datasets, assets: plugins, known } =
+        transforms::resolve(context, config, zip.architecture, deployed).await?;
+    let (manifest, manifest_path) = manifest(&datasets, &cache)?;
+    let own = [(zip.sha256.clone(), zip.path), (manifest.sha256.clone(), manifest_path)];
+    let package = FunctionPackage { sha256: zip.sha256, architecture: zip.architecture };
+    Ok(Declared {
+        program: program::program(&inputs(config, stack, connection, datasets.clone(), (package, manifest))),
+        assets: own.into_iter().chain(plugins).collect(),
+        datasets,
+        transforms: known,
+    })
 }
 
 /// The datasets as the functions read them, in a file to be uploaded.
-fn manifest(config: &Config, cache: &Path) -> Result<(ManifestObject, PathBuf), CliError> {
-    let (key, bytes) = package::manifest(&config.datasets);
+fn manifest(datasets: &[Dataset], cache: &Path) -> Result<(ManifestObject, PathBuf), CliError> {
+    let (key, bytes) = package::manifest(datasets);
     let sha256 = hex::encode(Sha256::digest(&bytes));
     let path = cache.join(format!("{sha256}.json"));
     if !path.exists() {
@@ -152,8 +200,8 @@ fn inputs(
     config: &Config,
     stack: &Stack,
     connection: &Connection,
-    package: FunctionPackage,
-    manifest: ManifestObject,
+    datasets: Vec<Dataset>,
+    (package, manifest): (FunctionPackage, ManifestObject),
 ) -> program::Inputs {
     program::Inputs {
         lake: config.lake.name.clone(),
@@ -164,7 +212,7 @@ fn inputs(
         secure_transport: secure_transport(stack),
         alerts: config.lake.alerts.clone(),
         on_destroy_retain: stack.on_destroy == OnDestroy::Retain,
-        datasets: config.datasets.clone(),
+        datasets,
         package,
         manifest,
         intake: FunctionSize::INTAKE,
@@ -178,16 +226,32 @@ fn secure_transport(stack: &Stack) -> bool {
     !matches!(&stack.target, Target::Aws { endpoint_url: Some(url), .. } if url.starts_with("http://"))
 }
 
-/// The program without a cloud to ask and a package to hash: its resources and edges are the same.
+/// The program without a cloud to ask, a package to hash and a plugin to build: its resources and edges are the same.
+/// The plugins are those that the stack was applied with, as far as this machine remembers them.
 pub fn program_offline(config: &Config, stack: &Stack) -> Program {
+    let remembered = remembered(&config.root.join("state"), stack);
     let nowhere = Connection {
         sdk: aws_config::SdkConfig::builder().build(),
         account_id: "000000000000".to_owned(),
         partition: "aws".to_owned(),
         region: stack.region.clone(),
     };
-    let package = FunctionPackage { sha256: String::new(), architecture: String::new() };
-    let (key, _) = package::manifest(&config.datasets);
+    let package = FunctionPackage { sha256: String::new(), architecture: Architecture::X86_64 };
+    let datasets = transforms::offline(config, remembered.as_ref());
+    let (key, _) = package::manifest(&datasets);
     let manifest = ManifestObject { key, sha256: String::new() };
-    program::program(&inputs(config, stack, &nowhere, package, manifest))
+    program::program(&inputs(config, stack, &nowhere, datasets, (package, manifest)))
+}
+
+/// The datasets that the stack was applied with, if this machine did it.
+fn remembered(state_folder: &Path, stack: &Stack) -> Option<Manifest> {
+    let snapshot = LocalStore::new(state_folder.join(&stack.name)).load().ok()??;
+    let manifest = snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"))?;
+    let sha256 = manifest.inputs.get("sha256")?.as_str()?;
+    Manifest::from_bytes(&std::fs::read(packages(state_folder).join(format!("{sha256}.json"))).ok()?).ok()
+}
+
+/// Where packages are kept that were made or found once.
+fn packages(state_folder: &Path) -> PathBuf {
+    state_folder.join("packages")
 }

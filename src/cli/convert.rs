@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::transform::{Loaded, Wanted};
 use crate::{
-    config,
+    config::{self, Config},
     dataset::{Column, Dataset},
     executor::{
         self, Converted, Dialect, Error, Input, Origin, Progress, Report, Source, Through,
@@ -123,7 +123,7 @@ async fn job(args: Args, context: &Context) -> Result<Job, CliError> {
     }
     let rejects = rejects_path(&args.out);
     check_inputs(&args.inputs, [&args.out, &rejects])?;
-    let wanted = wanted(&args)?;
+    let wanted = wanted(&args, config.as_ref())?;
     dataset.transform = None;
     let mut plugin = None;
     if let Some(wanted) = wanted {
@@ -155,9 +155,10 @@ fn check_inputs(inputs: &[PathBuf], outputs: [&PathBuf; 2]) -> Result<(), CliErr
     Ok(())
 }
 
-/// The transform that rows go through.
-fn wanted(args: &Args) -> Result<Option<Wanted>, CliError> {
-    let wanted = args.plugin.clone().map(Wanted::at);
+/// The transform that rows go through: `--plugin`, else the dataset's.
+fn wanted(args: &Args, config: Option<&Config>) -> Result<Option<Wanted>, CliError> {
+    let of_dataset = || Some(Wanted::of(config?.transforms.get(args.dataset.as_ref()?)?));
+    let wanted = args.plugin.clone().map(Wanted::at).or_else(of_dataset);
     let settings = transform::settings(&args.settings)?;
     match wanted {
         Some(mut wanted) => {
@@ -165,7 +166,8 @@ fn wanted(args: &Args) -> Result<Option<Wanted>, CliError> {
             Ok(Some(wanted))
         }
         None if settings.is_empty() => Ok(None),
-        None => Err(CliError::usage("--config is for a transform, and there is none").hint("name one with --plugin")),
+        None => Err(CliError::usage("--config is for a transform, and there is none")
+            .hint("name one with --plugin, or a dataset that has one with --dataset")),
     }
 }
 

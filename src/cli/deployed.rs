@@ -14,6 +14,8 @@ use super::{
     connect::{Connection, connect},
     context::Context,
     error::CliError,
+    service_error,
+    transforms::offline,
 };
 
 /// An applied stack and the way to it.
@@ -40,10 +42,15 @@ impl Deployed {
         let snapshot = snapshot.ok_or_else(|| {
             CliError::failed(format!("stack `{}` has not been applied", stack.name)).hint("run `lake apply` first")
         })?;
+        let connection = connect(context, stack).await?;
+        Deployed::of(config, connection, snapshot)
+    }
+
+    /// The stack whose state is `snapshot`, which has been applied.
+    pub fn of(config: Config, connection: Connection, snapshot: Snapshot) -> Result<Self, CliError> {
         let raw_bucket = output(&snapshot, "raw_bucket")?;
         let processed_bucket = output(&snapshot, "processed_bucket")?;
         let database = output(&snapshot, "database")?;
-        let connection = connect(context, stack).await?;
         Ok(Deployed { config, connection, raw_bucket, processed_bucket, database, snapshot })
     }
 
@@ -95,11 +102,24 @@ impl Deployed {
         Ok(Aws::new(&self.connection.sdk, names))
     }
 
-    /// Whether the datasets are deployed as lake.toml says now.
-    pub fn is_current(&self) -> bool {
-        let key = Manifest::new(self.config.datasets.clone()).object_key();
+    /// The datasets as the functions know them; `None` when the stack has no such description.
+    pub async fn manifest(&self) -> Result<Option<Manifest>, CliError> {
         let manifest = self.snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"));
-        manifest.is_none_or(|manifest| manifest.inputs.get("key").and_then(Value::as_str) == Some(&key))
+        let input = |name: &str| manifest?.inputs.get(name)?.as_str();
+        let (Some(bucket), Some(key)) = (input("bucket"), input("key")) else { return Ok(None) };
+        let place = format!("s3://{bucket}/{key}");
+        let object = self.connection.s3().get_object().bucket(bucket).key(key).send().await;
+        let object = object.map_err(|error| service_error("s3:GetObject", &place, error))?;
+        let bytes = object.body.collect().await;
+        let bytes = bytes.map_err(|error| CliError::failed(format!("{place}: {error}")))?.into_bytes();
+        Manifest::from_bytes(&bytes).map(Some).map_err(|error| CliError::failed(format!("{place}: {error}")))
+    }
+
+    /// Whether the datasets are deployed as lake.toml says now. Plugins are not looked into: whether their code has
+    /// changed is for a plan to find out.
+    pub async fn is_current(&self) -> Result<bool, CliError> {
+        let Some(manifest) = self.manifest().await? else { return Ok(true) };
+        Ok(Manifest::new(offline(&self.config, Some(&manifest))) == manifest)
     }
 }
 

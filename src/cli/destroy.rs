@@ -78,6 +78,8 @@ fn what_goes(prepared: &super::control::Prepared) -> (Vec<Recorded>, Vec<Recorde
             Operation::Create(_) | Operation::Update(_) | Operation::Note(_) => {}
         }
     }
+    // What is left alone inside of what is deleted is not kept.
+    retained.retain(|kept| !deleted.iter().any(|gone| kept.dependencies.contains(&gone.address)));
     (deleted, retained)
 }
 

@@ -2,6 +2,7 @@
 //! bootstrap the only one that reads the environment.
 
 mod apply;
+mod backfill;
 pub mod cloud;
 mod connect;
 mod console;
@@ -15,6 +16,7 @@ mod destroy;
 mod error;
 mod follow;
 mod graph;
+mod keep;
 mod logs;
 mod new;
 mod outputs;
@@ -29,10 +31,12 @@ mod retry;
 mod rows;
 mod runs;
 mod show;
+mod stale;
 mod state;
 mod status;
 mod table;
 mod transfer;
+mod transforms;
 
 use std::process::ExitCode;
 
@@ -83,6 +87,7 @@ enum Command {
     Runs(runs::Args),
     Logs(logs::Args),
     Retry(retry::Args),
+    Backfill(backfill::Args),
     Show(show::Args),
     Convert(convert::Args),
     Plugin(plugin::Args),
@@ -154,6 +159,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Runs(args) => runs::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
         Command::Retry(args) => retry::run(args, context).await,
+        Command::Backfill(args) => backfill::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Convert(args) => convert::run(args, context).await,
         Command::Plugin(args) => plugin::run(args, context).await,

@@ -42,10 +42,11 @@ const FORMAT: u32 = 1;
 
 pub async fn run(args: Args, context: &Context) -> Result<u8, CliError> {
     let prepared = prepare(context, Goal::Declared, None).await?;
-    let Prepared { plan, prior, .. } = &prepared;
+    let Prepared { plan, prior, meaning, .. } = &prepared;
     render::drift(&context.console, &prior.drift);
     render::plan(&context.console, plan);
-    context.console.json(&render::PlanDocument::new(plan, &prior.drift))?;
+    render::meaning(&context.console, plan, meaning);
+    context.console.json(&render::PlanDocument::new(plan, &prior.drift, meaning))?;
     if let Some(path) = &args.out {
         save(plan, path)?;
         context.console.note(format!("saved to {}; do it with `lake apply {}`", path.display(), path.display()));

@@ -116,7 +116,7 @@ pub async fn put(args: &Args, context: &Context) -> Result<Vec<Placed>, CliError
     let deployed = Deployed::open(context).await?;
     let dataset = deployed.dataset(&args.dataset)?;
     let files = named(dataset, &args.files)?;
-    if !deployed.is_current() {
+    if !deployed.is_current().await? {
         context.console.warn("lake.toml has changed since it was applied: files are converted as it was; `lake apply`");
     }
     let display = Display::new(&context.console, files.keys());

@@ -11,7 +11,11 @@ use crate::{
     resource::is_unknown,
 };
 
-use super::console::{Console, Style};
+use super::{
+    console::{Console, Style},
+    control::Meaning,
+    stale, transforms,
+};
 
 /// A plan as a JSON document.
 #[derive(Debug, Serialize)]
@@ -19,6 +23,8 @@ pub struct PlanDocument<'a> {
     changes: &'a [Change],
     drift: &'a [Drift],
     summary: Summary,
+    #[serde(flatten)]
+    meaning: &'a Meaning,
     lineage: &'a str,
     serial: u64,
 }
@@ -49,11 +55,12 @@ impl Summary {
 
 impl<'a> PlanDocument<'a> {
     /// The document of `plan`.
-    pub fn new(plan: &'a Plan, drift: &'a [Drift]) -> Self {
+    pub fn new(plan: &'a Plan, drift: &'a [Drift], meaning: &'a Meaning) -> Self {
         PlanDocument {
             changes: &plan.changes,
             drift,
             summary: Summary::of(plan),
+            meaning,
             lineage: &plan.lineage,
             serial: plan.serial,
         }
@@ -80,6 +87,24 @@ pub fn plan(console: &Console, plan: &Plan) {
         }
     }
     totals(console, plan);
+}
+
+/// What a plan means for transforms and for data.
+pub fn meaning(console: &Console, plan: &Plan, meaning: &Meaning) {
+    let Meaning { transforms, stale, left } = meaning;
+    let is_news = plan.changes.iter().any(|change| change.address.to_string() == "aws:s3:Object/manifest");
+    for known in transforms.iter().filter(|_| is_news) {
+        let columns = match &known.columns {
+            Some(columns) => transforms::listed(columns),
+            None => "known with the first file".to_owned(),
+        };
+        let (plugin, hash) = (console.paint(&known.plugin, Style::Strong), stale::shown(&known.component));
+        console.note(format!("{}: rows go through {plugin} ({hash}); the table's columns: {columns}", known.dataset));
+    }
+    stale::tell(console, stale, transforms);
+    for line in left {
+        console.note(line);
+    }
 }
 
 /// A plan without its fields: what an apply is about to do.

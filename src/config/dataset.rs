@@ -1,11 +1,14 @@
 //! `[dataset.*]`: the tables of a lake.
 
+use std::{collections::BTreeMap, path::Path};
+
 use encoding_rs::Encoding;
 
 use super::{
     error::Problems,
     rules,
     section::{Field, Section, nearest},
+    transform::{self, Transform},
 };
 use crate::dataset::{
     CatalogMode, Column, ColumnType, Compression, CsvOptions, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions,
@@ -20,7 +23,7 @@ pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>, event notifications).
 pub const DATASETS_MAX: usize = 100;
 
-const KEYS: &[&str] = &["source", "catalog", "csv", "schema", "parquet"];
+const KEYS: &[&str] = &["source", "catalog", "csv", "schema", transform::KEY, "parquet"];
 const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
 const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
 
@@ -46,9 +49,13 @@ const TYPE_ALIASES: &[(&str, &str)] = &[
     ("utf8", "string"),
 ];
 
-/// The datasets in file order.
-pub(super) fn datasets(section: &Section<'_>, problems: &mut Problems) -> Vec<Dataset> {
-    let mut datasets = Vec::new();
+/// The datasets in file order, and their transforms by their names.
+pub(super) fn datasets(
+    section: &Section<'_>,
+    root: &Path,
+    problems: &mut Problems,
+) -> (Vec<Dataset>, BTreeMap<String, Transform>) {
+    let (mut datasets, mut transforms) = (Vec::new(), BTreeMap::new());
     let mut sources: Vec<Source<'_>> = Vec::new();
     for (index, (name, section)) in section.sections(problems).into_iter().enumerate() {
         if index == DATASETS_MAX {
@@ -62,10 +69,13 @@ pub(super) fn datasets(section: &Section<'_>, problems: &mut Problems) -> Vec<Da
             refuse_overlap(name.value, prefix, &sources, problems);
             sources.push(Source { dataset: name.value, prefix: prefix.clone() });
         }
+        if let Some(transform) = transform::transform(&section, root, problems) {
+            transforms.insert(name.value.to_owned(), transform);
+        }
         let dataset = dataset(accepted, source, &section, problems);
         datasets.extend(dataset);
     }
-    datasets
+    (datasets, transforms)
 }
 
 /// A prefix that is taken.
@@ -101,7 +111,11 @@ fn dataset(
     section: &Section<'_>,
     problems: &mut Problems,
 ) -> Option<Dataset> {
-    section.refuse_unknown_keys(KEYS, &[("csv", CSV_KEYS), ("parquet", PARQUET_KEYS)], problems);
+    section.refuse_unknown_keys(
+        KEYS,
+        &[("csv", CSV_KEYS), ("transform", transform::KEYS), ("parquet", PARQUET_KEYS)],
+        problems,
+    );
     let catalog = catalog(section, problems);
     let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
     let schema = section.section("schema", problems).map(|section| schema(&section, problems));

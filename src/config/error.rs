@@ -33,6 +33,17 @@ impl ConfigError {
         self
     }
 
+    /// One error of all of them; `None` when there are none.
+    pub fn joined(errors: impl IntoIterator<Item = ConfigError>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next()?;
+        for error in errors {
+            first.others.push(*error.first);
+            first.others.extend(error.others);
+        }
+        Some(first)
+    }
+
     /// Every problem, in file order.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&*self.first).chain(&self.others)
@@ -105,6 +116,48 @@ pub struct Place {
     pub column: usize,
 }
 
+/// A place in `lake.toml` that can be pointed at after the file was read, by whoever finds that what stands there is
+/// of no use.
+#[derive(Clone)]
+pub struct Anchor {
+    span: Range<usize>,
+    place: Place,
+    source: Arc<NamedSource<String>>,
+}
+
+impl Anchor {
+    /// The position.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Something is wrong there: `label` is written under the marked text, `help` says what to do.
+    pub fn error(&self, message: impl Into<String>, label: &str, help: Option<String>) -> ConfigError {
+        let problem = Problem {
+            message: message.into(),
+            help,
+            labels: vec![(self.span.clone(), label.to_owned())],
+            place: Some(self.place.clone()),
+            source: Some(Arc::clone(&self.source)),
+            cause: None,
+        };
+        ConfigError { first: Box::new(problem), others: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, line, column } = &self.place;
+        write!(f, "{file}:{line}:{column}")
+    }
+}
+
+impl PartialEq for Anchor {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
 impl Problem {
     /// What is wrong, without its place.
     pub fn message(&self) -> &str {
@@ -171,7 +224,7 @@ impl Diagnostic for Problem {
 /// Collects problems while a file is read, so that one pass shows all of them.
 pub(super) struct Problems {
     file: String,
-    text: String,
+    source: Arc<NamedSource<String>>,
     drafts: Vec<Draft>,
 }
 
@@ -198,7 +251,14 @@ impl Draft {
 
 impl Problems {
     pub(super) fn new(file: &str, text: &str) -> Self {
-        Problems { file: file.to_owned(), text: without_secrets(text), drafts: Vec::new() }
+        let source = NamedSource::new(file, without_secrets(text)).with_language("TOML");
+        Problems { file: file.to_owned(), source: Arc::new(source), drafts: Vec::new() }
+    }
+
+    /// The place at `span`, to be pointed at later.
+    pub(super) fn anchor(&self, span: Range<usize>) -> Anchor {
+        let place = place(&self.file, self.source.inner(), span.start);
+        Anchor { span, place, source: Arc::clone(&self.source) }
     }
 
     /// Notes a problem at `span`; `label` is written under the marked text.
@@ -216,9 +276,9 @@ impl Problems {
     /// The value when nothing was wrong, else every problem in file order.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, ConfigError> {
         self.drafts.sort_by_key(|draft| draft.labels[0].0.start);
-        let source = Arc::new(NamedSource::new(&self.file, self.text.clone()).with_language("TOML"));
+        let source = self.source;
         let mut problems = self.drafts.into_iter().map(|draft| Problem {
-            place: Some(place(&self.file, &self.text, draft.labels[0].0.start)),
+            place: Some(place(&self.file, source.inner(), draft.labels[0].0.start)),
             message: draft.message,
             help: draft.help,
             labels: draft.labels,

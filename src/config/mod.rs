@@ -6,6 +6,7 @@ mod error;
 mod rules;
 mod section;
 mod stack;
+mod transform;
 
 use std::{
     collections::BTreeMap,
@@ -18,9 +19,12 @@ use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 pub use dataset::{ROW_GROUP_BYTES_MAX, ROW_GROUP_BYTES_MIN};
-pub use error::{ConfigError, Place, Problem};
+pub use error::{Anchor, ConfigError, Place, Problem};
 pub use rules::{COLUMN_NAME_MAX, DATASET_NAME_MAX, LAKE_NAME_MAX, PREFIX_BYTES_MAX, STACK_NAME_MAX};
 pub use stack::{OnDestroy, Stack, Target};
+pub use transform::{
+    TRANSFORM_CALL_SECONDS_MAX, TRANSFORM_CALL_SECONDS_MIN, TRANSFORM_MEMORY_MB_MAX, TRANSFORM_MEMORY_MB_MIN, Transform,
+};
 
 use self::{
     error::Problems,
@@ -46,8 +50,11 @@ pub struct Config {
     pub lake: Lake,
     /// The stacks by name; [`DEFAULT_STACK`] is always among them.
     pub stacks: BTreeMap<String, Stack>,
-    /// The datasets, in file order.
+    /// The datasets, in file order. What `transform` says of them stands in [`Config::transforms`]: it takes looking
+    /// into files to know what the functions get of it.
     pub datasets: Vec<Dataset>,
+    /// The transforms, by the names of their datasets.
+    pub transforms: BTreeMap<String, Transform>,
     /// Hash of all of the above but the folder, 16 hex digits: a saved plan carries it.
     pub hash: String,
 }
@@ -142,17 +149,17 @@ fn read(file: &Section<'_>, root: &Path, problems: &mut Problems) -> Option<Conf
         Some(section) => stack::stacks(&section, root, region.as_deref(), problems),
         None => BTreeMap::new(),
     };
-    let datasets = match file.section("dataset", problems) {
-        Some(section) => dataset::datasets(&section, problems),
-        None => Vec::new(),
+    let (datasets, transforms) = match file.section("dataset", problems) {
+        Some(section) => dataset::datasets(&section, root, problems),
+        None => (Vec::new(), BTreeMap::new()),
     };
 
     let LakeRead { name, region, alerts } = lake?;
     let lake = Lake { name: name?, region: region.unwrap_or_else(|| DEFAULT_REGION.to_owned()), alerts };
     let mut stacks = stacks;
     stacks.entry(DEFAULT_STACK.to_owned()).or_insert_with(|| Stack::embedded(DEFAULT_STACK, &lake.region));
-    let hash = hash(&lake, &stacks, &datasets, root);
-    Some(Config { root: root.to_owned(), lake, stacks, datasets, hash })
+    let hash = hash(&lake, &stacks, &datasets, &transforms, root);
+    Some(Config { root: root.to_owned(), lake, stacks, datasets, transforms, hash })
 }
 
 const LAKE_KEYS: &[&str] = &["name", "region", "alerts"];
@@ -194,9 +201,16 @@ fn lake(file: &Section<'_>, problems: &mut Problems) -> Option<LakeRead> {
     Some(LakeRead { name, region, alerts })
 }
 
-fn hash(lake: &Lake, stacks: &BTreeMap<String, Stack>, datasets: &[Dataset], root: &Path) -> String {
+fn hash(
+    lake: &Lake,
+    stacks: &BTreeMap<String, Stack>,
+    datasets: &[Dataset],
+    transforms: &BTreeMap<String, Transform>,
+    root: &Path,
+) -> String {
     let stacks: Vec<Stack> = stacks.values().map(|stack| stack.relative_to(root)).collect();
-    let json = serde_json::to_vec(&(lake, stacks, datasets)).expect("a configuration is plain data");
+    let transforms: Vec<_> = transforms.iter().map(|(name, it)| (name, it.relative_to(root))).collect();
+    let json = serde_json::to_vec(&(lake, stacks, datasets, transforms)).expect("a configuration is plain data");
     hex::encode(&Sha256::digest(json)[..8])
 }
 

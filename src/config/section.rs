@@ -1,6 +1,6 @@
 //! A table of `lake.toml` while it is read: typed look-ups that note a problem instead of stopping at it.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use toml::{
     Spanned,
@@ -44,6 +44,40 @@ impl<'a> Section<'a> {
     /// Whether the key is written at all, rightly or wrongly.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether the key is written, and is a string.
+    pub(super) fn is_string(&self, key: &str) -> bool {
+        self.entry(key).is_some_and(|value| matches!(value.get_ref(), DeValue::String(_)))
+    }
+
+    /// Every entry as text: strings as they are, integers, floats and booleans as they are usually written. What is
+    /// nested is a problem.
+    pub(super) fn scalars(&self, problems: &mut Problems) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for (name, value) in self.table {
+            if let Some(text) = self.scalar(&self.quoted(name.get_ref()), value, problems) {
+                texts.insert(name.get_ref().clone().into_owned(), text);
+            }
+        }
+        texts
+    }
+
+    fn scalar(&self, what: &str, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(text.clone().into_owned()),
+            DeValue::Boolean(truth) => Some(truth.to_string()),
+            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                Ok(number) => Some(number.to_string()),
+                Err(_) => {
+                    let problem = problems.at(value.span(), format!("{what} is out of range"), "out of range");
+                    problem.help("integers have 64 bits; write it as a string");
+                    None
+                }
+            },
+            DeValue::Float(digits) => digits.as_str().parse::<f64>().ok().map(|number| number.to_string()),
+            other => wrong_type(what, "a string, a number, true or false", other, value.span(), problems),
+        }
     }
 
     /// Whether nothing is written in it.

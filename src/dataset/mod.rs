@@ -9,7 +9,9 @@ mod types;
 
 pub use architecture::Architecture;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
-pub use names::{COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source};
+pub use names::{
+    COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source, ledger_prefixes,
+};
 pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
 pub use types::{ColumnType, DECIMAL_PRECISION_MAX, ParseTypeError};
 

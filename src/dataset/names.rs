@@ -36,3 +36,11 @@ pub fn column_name(name: &str) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+/// What the lake keeps of each dataset below [`LEDGER_PREFIX`], a folder each.
+const LEDGER_FOLDERS: [&str; 5] = ["pending", "commits", "parked", "runs", "rejects"];
+
+/// Prefixes of all that the lake keeps of `dataset` besides the table's files, in the processed bucket.
+pub fn ledger_prefixes(dataset: &str) -> Vec<String> {
+    LEDGER_FOLDERS.iter().map(|folder| format!("{LEDGER_PREFIX}{folder}/{dataset}/")).collect()
+}

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Inputs, MANIFEST_PREFIX, dataset, policy,
+    Inputs, MANIFEST_PREFIX,
+    data::Data,
+    dataset, policy,
     storage::{Buckets, Catalog},
 };
 use crate::{
@@ -42,6 +44,7 @@ pub(super) fn declare(
     inputs: &Inputs,
     buckets: &Buckets,
     catalog: &Catalog,
+    data: &[Data],
 ) -> Option<Crawlers> {
     let datasets: Vec<&Dataset> = inputs.crawled().collect();
     if datasets.is_empty() {
@@ -57,6 +60,10 @@ pub(super) fn declare(
     for dataset in datasets {
         let crawler = program.declare(&dataset.name, crawler(dataset, buckets, catalog, role.arn()));
         program.after(&crawler, &rights);
+        if let Some(data) = data.iter().find(|data| data.dataset == dataset.name) {
+            data.catalogued_by(program, &crawler);
+            program.after(&crawler, &data.raw);
+        }
         by_dataset.insert(dataset.name.clone(), crawler);
     }
     let names = Document {

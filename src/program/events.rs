@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Inputs, crawl::Crawlers, dataset, function::Deployed, policy, storage::Buckets};
+use super::{Inputs, crawl::Crawlers, data::Data, dataset, function::Deployed, policy, storage::Buckets};
 use crate::dataset::{JOB_EVENT, event_source};
 use crate::resource::{
     Handle, Program,
@@ -153,8 +153,8 @@ pub(super) fn notifications(
     program: &mut Program,
     inputs: &Inputs,
     buckets: &Buckets,
-    intake: &Deployed,
-    convert: &Deployed,
+    data: &[Data],
+    (intake, convert): (&Deployed, &Deployed),
 ) {
     let permission = Permission {
         function: intake.function.name(),
@@ -175,6 +175,9 @@ pub(super) fn notifications(
     program.after(&notification, &intake.policy);
     program.after(&notification, &convert.policy);
     program.after(&notification, &convert.function);
+    for data in data {
+        program.after(&notification, &data.raw);
+    }
 }
 
 /// Lets the stack's rules invoke the function.

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::{
     FunctionSize, Inputs, MANIFEST_PREFIX,
     crawl::{CRAWLERS_KEY, Crawlers},
+    data::Data,
     dataset, policy,
     storage::{Buckets, Catalog, Code},
 };
 use crate::{
-    dataset::{CatalogMode, Dataset, LEDGER_PREFIX, event_source},
+    dataset::{CatalogMode, Dataset, LEDGER_PREFIX, TRANSFORM_PREFIX, event_source},
     resource::{
         Handle, Input, Program,
         aws::{
@@ -39,7 +40,7 @@ const EVENT_AGE_MAX_SECONDS: u32 = 21_600;
 pub(super) const ROLE_POLICIES_CHARS_MAX: usize = 10_240;
 
 /// Characters of convert's policies without its datasets, at most.
-const LAKE_POLICY_CHARS: usize = 3_200;
+const LAKE_POLICY_CHARS: usize = 3_400;
 
 /// Characters that a dataset adds to convert's policy besides its name and prefix, at most: the ARNs of its place in
 /// both buckets and of its table.
@@ -53,6 +54,7 @@ pub(super) struct Ground<'a> {
     pub code: &'a Code,
     pub dead_letters: &'a Handle<Queue>,
     pub crawlers: Option<&'a Crawlers>,
+    pub data: &'a [Data],
 }
 
 /// A function with what it runs on.
@@ -126,6 +128,10 @@ impl Ground<'_> {
         if !inputs.datasets.is_empty() {
             rights.push(policy::allow("Read", &["s3:GetObject"], raw));
         }
+        if inputs.transforms().next().is_some() {
+            let plugins = policy::inside(&buckets.artifacts.arn(), &format!("/{TRANSFORM_PREFIX}*"));
+            rights.push(policy::allow("Transforms", &["s3:GetObject"], [plugins]));
+        }
         rights.extend(self.crawl_rights());
         let face = Face {
             name: "convert",
@@ -135,6 +141,9 @@ impl Ground<'_> {
             environment: Vec::new(),
         };
         let convert = self.deploy(program, face);
+        for plugin in &self.code.plugins {
+            program.after(&convert.function, plugin);
+        }
         if self.crawlers.is_some() {
             // It hands what one crawl has seen to invocations of its own. The function cannot be named before it is
             // there, hence a policy that comes after it.
@@ -223,7 +232,7 @@ impl Ground<'_> {
         let function = Function {
             role: role.arn(),
             handler: name.into(),
-            architecture: inputs.package.architecture.as_str().into(),
+            architecture: inputs.package.architecture.to_string().into(),
             memory_mb: face.size.memory_mb.into(),
             timeout_seconds: face.size.timeout_seconds.into(),
             environment: self.environment(face.environment),
@@ -237,6 +246,11 @@ impl Ground<'_> {
         program.after(&function, &code.package);
         program.after(&function, &code.manifest);
         program.after(&function, &policy);
+        // What a dataset leaves behind goes only when nobody who may write there knows of the dataset any more.
+        for data in self.data {
+            data.written_by(program, &function);
+            data.written_by(program, &policy);
+        }
         let invocation = EventInvokeConfig {
             function: function.name(),
             retries_max: EVENT_RETRIES.into(),

@@ -1,6 +1,6 @@
 //! A lake, put together from its parts.
 
-use super::{Inputs, crawl, dataset, events, function::Ground, storage, watch};
+use super::{Inputs, crawl, data, dataset, events, function::Ground, storage, watch};
 use crate::resource::Program;
 
 pub(super) fn declare(program: &mut Program, inputs: &Inputs) {
@@ -9,7 +9,8 @@ pub(super) fn declare(program: &mut Program, inputs: &Inputs) {
     let code = storage::code(program, inputs, &buckets);
     let dead_letters = events::dead_letters(program, inputs);
     let alerts = events::alerts(program, inputs);
-    let crawlers = crawl::declare(program, inputs, &buckets, &catalog);
+    let data = data::declare(program, inputs, &buckets, &catalog);
+    let crawlers = crawl::declare(program, inputs, &buckets, &catalog, &data);
     let ground = Ground {
         inputs,
         buckets: &buckets,
@@ -17,6 +18,7 @@ pub(super) fn declare(program: &mut Program, inputs: &Inputs) {
         code: &code,
         dead_letters: &dead_letters,
         crawlers: crawlers.as_ref(),
+        data: &data,
     };
     let convert = ground.convert(program);
     let intake = ground.intake(program, &convert);
@@ -26,7 +28,7 @@ pub(super) fn declare(program: &mut Program, inputs: &Inputs) {
         events::crawl_rules(program, inputs, crawlers, &convert, &dead_letters);
     }
     events::sweep_schedule(program, inputs, &sweep, &dead_letters);
-    events::notifications(program, inputs, &buckets, &intake, &convert);
+    events::notifications(program, inputs, &buckets, &data, (&intake, &convert));
     let functions = [("intake", &intake), ("convert", &convert), ("sweep", &sweep)];
     watch::declare(program, inputs, &functions, &dead_letters, &alerts);
 

@@ -3,10 +3,11 @@
 //!
 //! [`lake`] puts a lake together from its parts: [`storage`] (buckets, catalog, code), [`function`] (the functions,
 //! their roles and rights), [`events`] (the ways from one to the next), [`crawl`] (a crawler for each dataset that
-//! wants one), [`watch`] (alarms and dashboard). [`dataset`] is what each dataset adds to them, [`policy`] writes IAM
+//! wants one), [`data`] (what others write on behalf of a dataset), [`watch`] (alarms and dashboard). [`dataset`] is what each dataset adds to them, [`policy`] writes IAM
 //! documents.
 
 mod crawl;
+mod data;
 mod dataset;
 mod events;
 mod function;
@@ -17,8 +18,10 @@ mod storage;
 mod tests;
 mod watch;
 
+pub use data::RAW;
+
 use crate::{
-    dataset::{CatalogMode, Dataset},
+    dataset::{Architecture, CatalogMode, Dataset, Transform},
     resource::Program,
 };
 
@@ -40,9 +43,9 @@ pub struct Inputs {
     pub secure_transport: bool,
     /// Who is told of runs and failures, by e-mail.
     pub alerts: Vec<String>,
-    /// Whether raw and processed data stay in the cloud when the lake is destroyed.
+    /// Whether raw and processed data stay in the cloud when the lake is destroyed, or a dataset is removed.
     pub on_destroy_retain: bool,
-    /// The tables.
+    /// The tables, with their plugins among the assets of the provider by their hashes.
     pub datasets: Vec<Dataset>,
     /// The zip that holds the functions.
     pub package: FunctionPackage,
@@ -69,6 +72,11 @@ impl Inputs {
         format!("arn:{partition}:{service}:{region}:{account_id}:{resource}")
     }
 
+    /// The transforms, with the names of their datasets.
+    fn transforms(&self) -> impl Iterator<Item = (&str, &Transform)> {
+        self.datasets.iter().filter_map(|dataset| Some((dataset.name.as_str(), dataset.transform.as_ref()?)))
+    }
+
     /// The datasets whose files a crawler looks at first.
     fn crawled(&self) -> impl Iterator<Item = &Dataset> {
         self.datasets.iter().filter(|dataset| dataset.catalog == CatalogMode::Crawler)
@@ -80,8 +88,8 @@ impl Inputs {
 pub struct FunctionPackage {
     /// SHA-256 of the zip, in hex.
     pub sha256: String,
-    /// What its program is built for: `x86_64` or `arm64`.
-    pub architecture: String,
+    /// What its program is built for.
+    pub architecture: Architecture,
 }
 
 /// The manifest, among the assets of the provider by its hash.
@@ -99,6 +107,10 @@ pub const MANIFEST_PREFIX: &str = "manifests/";
 
 /// Prefix of function packages in the artifacts bucket.
 pub const PACKAGE_PREFIX: &str = "packages/";
+
+/// Megabytes that convert needs at most besides a plugin's memory: row groups in the making, batches and uploads on
+/// their way, and the plugin's code.
+pub const EXECUTOR_MEMORY_MB: u32 = 640;
 
 /// Memory and time of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

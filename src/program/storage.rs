@@ -1,5 +1,7 @@
 //! Where a lake keeps things: three buckets, the catalog, and the functions' code.
 
+use std::collections::BTreeMap;
+
 use super::{Inputs, PACKAGE_PREFIX, policy};
 use crate::resource::{
     Handle, Input, Program,
@@ -21,13 +23,16 @@ const UNFINISHED_UPLOAD_DAYS: u32 = 7;
 /// conversion went wrong.
 const OLD_VERSION_DAYS: u32 = 30;
 
+/// Digits of a plugin's hash in its address.
+const PLUGIN_NAME_DIGITS: usize = 16;
+
 /// The lake's buckets.
 pub(super) struct Buckets {
     /// CSV files as they come.
     pub raw: Handle<Bucket>,
     /// Parquet files, and the ledger.
     pub processed: Handle<Bucket>,
-    /// The functions' package and the manifest.
+    /// The functions' package, the manifest, and plugins.
     pub artifacts: Handle<Bucket>,
 }
 
@@ -55,6 +60,8 @@ pub(super) struct Code {
     pub package: Handle<Object>,
     pub package_key: String,
     pub manifest: Handle<Object>,
+    /// The datasets' plugins, as they are and precompiled.
+    pub plugins: Vec<Handle<Object>>,
 }
 
 pub(super) fn buckets(program: &mut Program, inputs: &Inputs) -> Buckets {
@@ -125,16 +132,24 @@ pub(super) fn catalog(program: &mut Program, inputs: &Inputs, buckets: &Buckets)
 
 pub(super) fn code(program: &mut Program, inputs: &Inputs, buckets: &Buckets) -> Code {
     let package_key = format!("{PACKAGE_PREFIX}{}.zip", inputs.package.sha256);
-    let package = Object {
-        bucket: buckets.artifacts.name(),
-        key: package_key.as_str().into(),
-        sha256: inputs.package.sha256.as_str().into(),
+    let mut object = |name: &str, key: &str, sha256: &str| {
+        let bucket = buckets.artifacts.name();
+        program.declare(name, Object { bucket, key: key.into(), sha256: sha256.into() })
     };
-    let manifest = Object {
-        bucket: buckets.artifacts.name(),
-        key: inputs.manifest.key.as_str().into(),
-        sha256: inputs.manifest.sha256.as_str().into(),
-    };
-    let package = program.declare("package", package);
-    Code { package, package_key, manifest: program.declare("manifest", manifest) }
+    let package = object("package", &package_key, &inputs.package.sha256);
+    let manifest = object("manifest", &inputs.manifest.key, &inputs.manifest.sha256);
+    // Two datasets may have one plugin. What lies under a key has one address, whoever needs it, so that a plugin which
+    // somebody still needs is not deleted when another has no more use for it.
+    let mut files: BTreeMap<String, (String, &str)> = BTreeMap::new();
+    for (_, transform) in inputs.transforms() {
+        let short = |sha256: &str| sha256.chars().take(PLUGIN_NAME_DIGITS).collect::<String>();
+        let name = format!("transform-{}", short(&transform.component));
+        files.insert(name, (transform.component_key(), &transform.component));
+        let precompiled = transform.precompiled_key(inputs.package.architecture).zip(transform.precompiled.as_deref());
+        if let Some((key, sha256)) = precompiled {
+            files.insert(format!("transform-{}-precompiled", short(sha256)), (key, sha256));
+        }
+    }
+    let plugins = files.iter().map(|(name, (key, sha256))| object(name, key, sha256)).collect();
+    Code { package, package_key, manifest, plugins }
 }

@@ -19,7 +19,7 @@ fn inputs() -> Inputs {
         alerts: vec!["ann@example.com".into()],
         on_destroy_retain: false,
         datasets: vec![crawled("flights", "in/flights/"), Dataset::new("airlines", "in/airlines/")],
-        package: FunctionPackage { sha256: "feed".into(), architecture: "arm64".into() },
+        package: FunctionPackage { sha256: "feed".into(), architecture: Architecture::Arm64 },
         manifest: ManifestObject { key: "manifests/cafe.json".into(), sha256: "cafe".into() },
         intake: FunctionSize::INTAKE,
         convert: FunctionSize::CONVERT,
@@ -29,6 +29,20 @@ fn inputs() -> Inputs {
 
 fn crawled(name: &str, source: &str) -> Dataset {
     Dataset { catalog: CatalogMode::Crawler, ..Dataset::new(name, source) }
+}
+
+/// The same lake, one of whose datasets has a transform.
+fn transformed() -> Inputs {
+    let mut inputs = inputs();
+    inputs.datasets[0].transform = Some(Transform {
+        name: "clean-flights".into(),
+        component: "beef".into(),
+        precompiled: Some("f00d".into()),
+        config: [("late_minutes".to_owned(), "30".to_owned())].into(),
+        memory_mb: 128,
+        call_seconds: 60,
+    });
+    inputs
 }
 
 /// The same lake, none of whose datasets has a crawler.
@@ -93,6 +107,8 @@ fn the_program_declares_these_resources_and_no_others() {
     aws:events:Target/sweep
     aws:glue:Crawler/flights
     aws:glue:Database/lake
+    aws:glue:Tables/airlines
+    aws:glue:Tables/flights
     aws:iam:Role/convert
     aws:iam:Role/crawler
     aws:iam:Role/intake
@@ -136,6 +152,10 @@ fn the_program_declares_these_resources_and_no_others() {
     aws:s3:Document/crawlers
     aws:s3:Object/manifest
     aws:s3:Object/package
+    aws:s3:Prefix/airlines
+    aws:s3:Prefix/flights
+    aws:s3:Prefix/raw/in/airlines
+    aws:s3:Prefix/raw/in/flights
     aws:sns:Subscription/ann@example.com
     aws:sns:Topic/alerts
     aws:sns:TopicPolicy/alerts
@@ -320,6 +340,10 @@ fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
     assert_eq!(statements, 30);
 }
 
+fn through_a_plugin(dataset: Dataset) -> Dataset {
+    Dataset { transform: transformed().datasets.remove(0).transform, ..dataset }
+}
+
 #[test]
 fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
     use crate::resource::physical_name;
@@ -333,7 +357,7 @@ fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
             stack: stack.into(),
             region: "ap-southeast-3".into(),
             partition: partition.into(),
-            datasets: (0..count).map(dataset).collect(),
+            datasets: (0..count).map(dataset).map(through_a_plugin).collect(),
             ..inputs()
         };
         let program = program(&inputs);
@@ -417,8 +441,88 @@ fn only_data_stay_when_the_lake_is_told_to_retain_them() {
     };
     assert!(retained(false).is_empty());
     let kept = retained(true);
-    assert_eq!(kept.len(), 12, "{kept:?}");
-    assert!(kept.iter().all(|address| address.ends_with("/raw") || address.ends_with("/processed")), "{kept:?}");
+    assert_eq!(kept.len(), 16, "{kept:?}");
+    let is_data = |address: &&String| {
+        address.ends_with("/raw") || address.ends_with("/processed") || address.starts_with("aws:s3:Prefix/")
+    };
+    assert_eq!(kept.iter().filter(is_data).count(), kept.len(), "{kept:?}");
+    let program = program(&Inputs { on_destroy_retain: true, ..inputs() });
+    let tables = program.resources().iter().find(|declared| declared.address.kind == "aws:glue:Tables");
+    assert_eq!(tables, None, "what is not declared is not deleted with a dataset");
+}
+
+#[test]
+fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
+    let with = program(&transformed());
+    with.check().unwrap();
+    let own: Vec<_> = with
+        .resources()
+        .iter()
+        .filter(|declared| declared.address.name.starts_with("transform-"))
+        .map(|declared| format!("{} {} {}", declared.address, declared.inputs["key"], declared.inputs["sha256"]))
+        .collect();
+    insta::assert_snapshot!(own.join("\n"), @r#"
+    aws:s3:Object/transform-beef "transforms/beef.wasm" "beef"
+    aws:s3:Object/transform-f00d-precompiled "transforms/f00d.arm64.cwasm" "f00d"
+    "#);
+    let shared = Inputs { datasets: inputs().datasets.into_iter().map(through_a_plugin).collect(), ..inputs() };
+    program(&shared).check().expect("datasets may share a plugin");
+    let reads = "    <Bucket artifacts arn>/transforms/*\n";
+    assert!(rights(&with, "convert").contains(reads), "{}", rights(&with, "convert"));
+    for role in ["intake", "sweep"] {
+        assert_eq!(rights(&with, role), rights(&program(&inputs()), role));
+    }
+    assert!(!rights(&program(&inputs()), "convert").contains(reads), "nobody has a transform");
+    for function in ["intake", "convert", "sweep"] {
+        let dependencies = declared(&with, "aws:lambda:Function", function).dependencies();
+        let waits = dependencies.iter().filter(|address| address.name.starts_with("transform-")).count();
+        assert_eq!(waits, if function == "convert" { 2 } else { 0 }, "{function}");
+        let environment = &declared(&with, "aws:lambda:Function", function).inputs["environment"];
+        let before = program(&inputs());
+        assert_eq!(environment, &declared(&before, "aws:lambda:Function", function).inputs["environment"]);
+    }
+}
+
+#[test]
+fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
+    use crate::pipeline::ledger::{Kind, data_key, rejects_key, runs_prefix};
+    let program = program(&inputs());
+    let data = declared(&program, "aws:s3:Prefix", "flights");
+    let mut prefixes = texts(&data.inputs["with"]);
+    prefixes.push(data.inputs["prefix"].as_str().unwrap().to_owned());
+    let keys = [
+        Kind::Pending.key("flights", "a.csv"),
+        Kind::Commits.key("flights", "a.csv"),
+        Kind::Parked.key("flights", "a.csv"),
+        data_key("flights", "a.csv", 1),
+        rejects_key("flights", "a.csv", 1),
+        runs_prefix("flights"),
+    ];
+    for key in &keys {
+        assert!(prefixes.iter().any(|prefix| key.starts_with(prefix)), "{key} in {prefixes:?}");
+    }
+    assert_eq!(prefixes.len(), keys.len());
+    let raw = declared(&program, "aws:s3:Prefix", "raw/in/flights");
+    assert_eq!(raw.inputs["prefix"], "in/flights/");
+}
+
+#[test]
+fn data_of_a_dataset_go_after_whoever_writes_or_hears_of_them() {
+    let program = program(&inputs());
+    let waits_for = |kind: &str, name: &str| declared(&program, kind, name).dependencies();
+    let (files, raw) = (Address::new("aws:s3:Prefix", "flights"), Address::new("aws:s3:Prefix", "raw/in/flights"));
+    let tables = Address::new("aws:glue:Tables", "flights");
+    for name in ["intake", "convert", "sweep"] {
+        for kind in ["aws:lambda:Function", "aws:iam:RolePolicy"] {
+            let dependencies = waits_for(kind, name);
+            assert!(dependencies.contains(&files) && dependencies.contains(&tables), "{kind}/{name}");
+        }
+    }
+    assert!(waits_for("aws:s3:BucketNotification", "raw").contains(&raw));
+    let crawler = waits_for("aws:glue:Crawler", "flights");
+    assert!(crawler.contains(&raw) && crawler.contains(&tables));
+    assert!(waits_for("aws:s3:Prefix", "flights").contains(&Address::new("aws:s3:Bucket", "processed")));
+    assert!(waits_for("aws:glue:Tables", "flights").contains(&Address::new("aws:glue:Database", "lake")));
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn guest(project: &Project) -> String {
     project.write("by_value.wasm", wat::parse_str(include_str!("../guests/by_value.wat")).unwrap())
 }
 
+const SOURCE: &str = "source = \"values/\"";
 const DATASET: &str =
     "\n[dataset.values]\nsource = \"values/\"\n\n[dataset.values.schema]\nid = \"string\"\nv = \"int64\"\n";
 
@@ -64,4 +65,18 @@ fn what_is_no_plugin_and_settings_for_none_are_refused() {
     assert_eq!(convert(&["--config", "key=value"]).code, 64);
     assert_eq!(convert(&["--plugin", "lake.toml", "--config", "key"]).code, 64);
     assert!(convert(&["--plugin", "lake.toml"]).failed().contains("lake.toml"));
+}
+
+#[test]
+fn a_datasets_own_transform_is_that_of_lake_toml() {
+    let project = Project::new(ORDERS);
+    guest(&project);
+    project.write(
+        "lake.toml",
+        format!("{ORDERS}{}", DATASET.replace(SOURCE, &format!("{SOURCE}\ntransform = \"by_value.wasm\""))),
+    );
+    let rows = project.write("rows.csv", ROWS);
+    let args = ["convert", &rows, "--out", "out.parquet", "--dataset", "values", "--json"];
+    let report = project.lake(&args).document()["report"].clone();
+    assert_eq!((report["filtered"].as_u64(), report["exploded"].as_u64()), (Some(1), Some(1)));
 }

@@ -8,6 +8,7 @@ use std::{
 use miette::Diagnostic;
 
 use crate::{
+    config,
     dataset::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Transform},
     executor::transform::{Host, Meter, Plugin},
     package,
@@ -33,6 +34,12 @@ impl Wanted {
     pub fn at(path: PathBuf) -> Self {
         let (memory_mb, call_seconds) = (DEFAULT_TRANSFORM_MEMORY_MB, DEFAULT_TRANSFORM_CALL_SECONDS);
         Wanted { path, config: BTreeMap::new(), memory_mb, call_seconds }
+    }
+
+    /// What `lake.toml` says.
+    pub fn of(written: &config::Transform) -> Self {
+        let config::Transform { path, config, memory_mb, call_seconds, .. } = written.clone();
+        Wanted { path, config, memory_mb, call_seconds }
     }
 
     /// Builds and compiles it; what is made on the way goes into the folder `cache`. Blocks.

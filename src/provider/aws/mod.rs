@@ -29,7 +29,7 @@ pub use error::classify;
 use self::account::Account;
 use super::{Kind, Provider};
 
-/// The files that a program deploys (function packages, manifests), by the SHA-256 of their content in hex.
+/// The files that a program deploys (function packages, manifests, plugins), by the SHA-256 of their content in hex.
 #[derive(Debug, Clone, Default)]
 pub struct Assets(Arc<HashMap<String, PathBuf>>);
 
@@ -97,7 +97,7 @@ impl Clients {
 /// Every kind of [`crate::resource::aws`], speaking to the cloud that `config` names and uploading from `assets`.
 pub fn provider(config: &SdkConfig, assets: Assets) -> Provider {
     let clients = Clients::new(config);
-    let kinds: [Box<dyn Kind>; 26] = [
+    let kinds: [Box<dyn Kind>; 28] = [
         Box::new(s3::BucketKind::new(&clients)),
         Box::new(s3::VersioningKind::new(&clients)),
         Box::new(s3::EncryptionKind::new(&clients)),
@@ -107,6 +107,7 @@ pub fn provider(config: &SdkConfig, assets: Assets) -> Provider {
         Box::new(s3::LifecycleKind::new(&clients)),
         Box::new(s3::ObjectKind::new(&clients, assets)),
         Box::new(s3::DocumentKind::new(&clients)),
+        Box::new(s3::PrefixKind::new(&clients)),
         Box::new(iam::RoleKind::new(&clients)),
         Box::new(iam::RolePolicyKind::new(&clients)),
         Box::new(logs::LogGroupKind::new(&clients)),
@@ -115,6 +116,7 @@ pub fn provider(config: &SdkConfig, assets: Assets) -> Provider {
         Box::new(lambda::EventInvokeConfigKind::new(&clients)),
         Box::new(glue::DatabaseKind::new(&clients)),
         Box::new(glue::CrawlerKind::new(&clients)),
+        Box::new(glue::TablesKind::new(&clients)),
         Box::new(sqs::QueueKind::new(&clients)),
         Box::new(sqs::QueuePolicyKind::new(&clients)),
         Box::new(sns::TopicKind::new(&clients)),

@@ -1,4 +1,4 @@
-//! Glue: the Data Catalog's databases, and crawlers. (Tables are the executor's and the crawlers'.)
+//! Glue: the Data Catalog's databases, crawlers, and what these and the executor write into a database.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +23,29 @@ impl Resource for Database {
         naming: Naming::Physical { prefix: "", separator: '_', length_max: 255 },
         ownership: Ownership::Tags,
         replace_on: &[],
+        volatile_outputs: &[],
+    };
+}
+
+/// `aws:glue:Tables`: the tables of one dataset, which the executor and a crawler write. Making it makes nothing;
+/// deleting it deletes those that the stack wrote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tables {
+    /// Name of the database.
+    pub database: Input<String>,
+    /// Name of the table that the executor writes.
+    pub table: String,
+    /// Where the files are that a crawler makes tables of, `s3://bucket/prefix/`.
+    pub crawled: Input<String>,
+}
+
+impl Resource for Tables {
+    const SCHEMA: &'static Schema = &Schema {
+        kind: "aws:glue:Tables",
+        naming: Naming::Fields(&["database", "table"]),
+        ownership: Ownership::Parent("database"),
+        replace_on: &["database", "table"],
         volatile_outputs: &[],
     };
 }

@@ -147,6 +147,32 @@ impl Handle<Document> {
     }
 }
 
+/// `aws:s3:Prefix`: what others put below some prefixes of a bucket. Making it makes nothing; deleting it deletes all
+/// that lies there, in every version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prefix {
+    /// Name of the bucket.
+    pub bucket: Input<String>,
+    /// Keys that begin so; ends with `/`.
+    pub prefix: String,
+    /// Further prefixes that go with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
+    /// Whose it is: the dataset.
+    pub of: String,
+}
+
+impl Resource for Prefix {
+    const SCHEMA: &'static Schema = &Schema {
+        kind: "aws:s3:Prefix",
+        naming: Naming::Fields(&["bucket", "prefix"]),
+        ownership: Ownership::Parent("bucket"),
+        replace_on: &["bucket", "prefix"],
+        volatile_outputs: &[],
+    };
+}
+
 /// `aws:s3:BucketPolicy`: who may use a bucket. Part of its bucket: a whole document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

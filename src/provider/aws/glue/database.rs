@@ -60,13 +60,25 @@ impl DatabaseKind {
         })
     }
 
-    /// Deletes the lake's tables; refuses, before it deletes any, when others are among them.
-    async fn delete_tables(&self, database: &str, owner: &Tags) -> Result<(), ProviderError> {
+    /// The tags that tell whose the database is; `None` when it is not there.
+    pub(super) async fn owner(&self, name: &str) -> Result<Option<Tags>, ProviderError> {
+        let Some((_, arn)) = self.get(name).await? else { return Ok(None) };
+        tags(&self.glue, &arn).await.map(Some)
+    }
+
+    /// Every table of the database.
+    pub(super) async fn tables(&self, database: &str) -> Result<Vec<Table>, ProviderError> {
         let mut tables: Vec<Table> = Vec::new();
         let mut pages = self.glue.get_tables().database_name(database).into_paginator().send();
         while let Some(page) = pages.next().await {
             tables.extend(page.map_err(failed("glue:GetTables"))?.table_list.unwrap_or_default());
         }
+        Ok(tables)
+    }
+
+    /// Deletes the lake's tables; refuses, before it deletes any, when others are among them.
+    async fn delete_tables(&self, database: &str, owner: &Tags) -> Result<(), ProviderError> {
+        let tables = self.tables(database).await?;
         let foreign: Vec<&str> = tables.iter().filter(|table| !is_of(table, owner)).map(Table::name).collect();
         if !foreign.is_empty() {
             let named: Vec<&str> = foreign.iter().copied().take(TABLES_NAMED_MAX).collect();
@@ -127,8 +139,7 @@ impl Kind for DatabaseKind {
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
-        let Some((_, arn)) = self.get(target.identity).await? else { return Ok(()) };
-        let owner = tags(&self.glue, &arn).await?;
+        let Some(owner) = self.owner(target.identity).await? else { return Ok(()) };
         if self.delete_tables(target.identity, &owner).await.or_none()?.is_none() {
             return Ok(());
         }
@@ -139,13 +150,29 @@ impl Kind for DatabaseKind {
 
 /// Whether the lake wrote the table, or a crawler of its stack did.
 fn is_of(table: &Table, owner: &Tags) -> bool {
-    let says = |parameter: &str| table.parameters().and_then(|parameters| parameters.get(parameter));
-    let signed = OWNER.iter().all(|(parameter, tag)| says(parameter).is_some() && says(parameter) == owner.get(*tag));
-    signed || says(CRAWLED_BY).is_some_and(|crawler| is_crawler_of(crawler, owner))
+    is_signed(table, owner) || crawled_by(table).is_some_and(|crawler| is_crawler_of(crawler, owner))
+}
+
+/// Whether its parameters say that the lake wrote it.
+pub(super) fn is_signed(table: &Table, owner: &Tags) -> bool {
+    let signed = |(parameter, tag): &(&str, &str)| {
+        let owner = owner.get(*tag);
+        owner.is_some() && parameter_of(table, parameter) == owner
+    };
+    OWNER.iter().all(signed)
+}
+
+/// The crawler that wrote it.
+pub(super) fn crawled_by(table: &Table) -> Option<&String> {
+    parameter_of(table, CRAWLED_BY)
+}
+
+fn parameter_of<'a>(table: &'a Table, name: &str) -> Option<&'a String> {
+    table.parameters().and_then(|parameters| parameters.get(name))
 }
 
 /// A crawler is gone before its database is, so that its name alone tells whose it was.
-fn is_crawler_of(crawler: &str, owner: &Tags) -> bool {
+pub(super) fn is_crawler_of(crawler: &str, owner: &Tags) -> bool {
     match (owner.get("lake:name"), owner.get("lake:stack")) {
         (Some(lake), Some(stack)) => crawler.starts_with(&format!("{lake}-{stack}-")),
         _ => false,

@@ -3,9 +3,11 @@
 mod crawler;
 mod database;
 mod rest;
+mod tables;
 
 pub(super) use crawler::CrawlerKind;
 pub(super) use database::DatabaseKind;
+pub(super) use tables::TablesKind;
 
 use aws_sdk_glue::Client;
 

@@ -8,7 +8,7 @@ use aws_sdk_s3::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::json;
 
-use super::versions;
+use super::versions::{self, Keys};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
@@ -145,8 +145,8 @@ impl Kind for BucketKind {
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
         let bucket = target.identity;
         for round in 1.. {
-            if versions::delete_all(&self.s3, bucket, None).await.or_none()?.is_none()
-                || versions::abort_uploads(&self.s3, bucket).await.or_none()?.is_none()
+            if versions::delete_all(&self.s3, bucket, Keys::All).await.or_none()?.is_none()
+                || versions::abort_uploads(&self.s3, bucket, Keys::All).await.or_none()?.is_none()
             {
                 return Ok(());
             }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::{Client, primitives::ByteStream};
 use serde_json::{Value, json};
 
-use super::versions;
+use super::versions::{self, Keys};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
@@ -77,7 +77,7 @@ impl Kind for DocumentKind {
     /// All versions of the key.
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
         let (bucket, key) = two(Document::SCHEMA.kind, target)?;
-        versions::delete_all(&self.s3, bucket, Some(key)).await.or_none().map(drop)
+        versions::delete_all(&self.s3, bucket, Keys::One(key)).await.or_none().map(drop)
     }
 }
 

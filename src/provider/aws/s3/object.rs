@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     upload::{self, SHA256_METADATA},
-    versions,
+    versions::{self, Keys},
 };
 use crate::{
     provider::{
@@ -71,7 +71,7 @@ impl Kind for ObjectKind {
     /// All versions of the key: a marker over a package would leave the package, and its price.
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
         let (bucket, key) = two(Object::SCHEMA.kind, target)?;
-        versions::delete_all(&self.s3, bucket, Some(key)).await.or_none().map(drop)
+        versions::delete_all(&self.s3, bucket, Keys::One(key)).await.or_none().map(drop)
     }
 }
 

@@ -21,21 +21,49 @@ const ABORTS_IN_FLIGHT_MAX: usize = 8;
 /// Keys that an error names.
 const KEYS_NAMED_MAX: usize = 3;
 
-/// Deletes all versions and delete markers: of one key, or of the whole bucket.
-pub(super) async fn delete_all(s3: &Client, bucket: &str, only: Option<&str>) -> Result<(), ProviderError> {
+/// Which of a bucket's keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keys<'a> {
+    /// All of them.
+    All,
+    /// This one.
+    One(&'a str),
+    /// Those that begin so.
+    Below(&'a str),
+}
+
+impl<'a> Keys<'a> {
+    fn prefix(self) -> Option<&'a str> {
+        match self {
+            Keys::All => None,
+            Keys::One(prefix) | Keys::Below(prefix) => Some(prefix),
+        }
+    }
+
+    fn include(self, key: &str) -> bool {
+        match self {
+            Keys::All => true,
+            Keys::One(only) => key == only,
+            Keys::Below(prefix) => key.starts_with(prefix),
+        }
+    }
+}
+
+/// Deletes all versions and delete markers of these keys.
+pub(super) async fn delete_all(s3: &Client, bucket: &str, keys: Keys<'_>) -> Result<(), ProviderError> {
     let mut next: (Option<String>, Option<String>) = (None, None);
     loop {
         let page = s3
             .list_object_versions()
             .bucket(bucket)
             .max_keys(PAGE_KEYS_MAX)
-            .set_prefix(only.map(str::to_owned))
+            .set_prefix(keys.prefix().map(str::to_owned))
             .set_key_marker(next.0.take())
             .set_version_id_marker(next.1.take())
             .send()
             .await
             .map_err(failed("s3:ListObjectVersions"))?;
-        delete(s3, bucket, identifiers(&page, only)?).await?;
+        delete(s3, bucket, identifiers(&page, keys)?).await?;
         if page.is_truncated != Some(true) || page.next_key_marker.is_none() {
             return Ok(());
         }
@@ -43,13 +71,13 @@ pub(super) async fn delete_all(s3: &Client, bucket: &str, only: Option<&str>) ->
     }
 }
 
-fn identifiers(page: &ListObjectVersionsOutput, only: Option<&str>) -> Result<Vec<ObjectIdentifier>, ProviderError> {
+fn identifiers(page: &ListObjectVersionsOutput, keys: Keys<'_>) -> Result<Vec<ObjectIdentifier>, ProviderError> {
     let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
     let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
     versions
         .chain(markers)
         .filter_map(|(key, version)| Some((key?, version)))
-        .filter(|(key, _)| only.is_none_or(|only| only == *key))
+        .filter(|(key, _)| keys.include(key))
         .map(|(key, version)| ObjectIdentifier::builder().key(key).set_version_id(version.map(str::to_owned)).build())
         .collect::<Result<_, _>>()
         .map_err(|error| unbuildable("s3:DeleteObjects", error))
@@ -83,20 +111,22 @@ async fn delete(s3: &Client, bucket: &str, objects: Vec<ObjectIdentifier>) -> Re
     Err(ProviderError::new(kind, OPERATION, message))
 }
 
-/// Aborts every multipart upload of the bucket.
-pub(super) async fn abort_uploads(s3: &Client, bucket: &str) -> Result<(), ProviderError> {
+/// Aborts every multipart upload to these keys.
+pub(super) async fn abort_uploads(s3: &Client, bucket: &str, keys: Keys<'_>) -> Result<(), ProviderError> {
     let mut next: (Option<String>, Option<String>) = (None, None);
     loop {
         let page = s3
             .list_multipart_uploads()
             .bucket(bucket)
             .max_uploads(PAGE_KEYS_MAX)
+            .set_prefix(keys.prefix().map(str::to_owned))
             .set_key_marker(next.0.take())
             .set_upload_id_marker(next.1.take())
             .send()
             .await
             .map_err(failed("s3:ListMultipartUploads"))?;
         let uploads = page.uploads().iter().filter_map(|upload| Some((upload.key()?, upload.upload_id()?)));
+        let uploads = uploads.filter(|(key, _)| keys.include(key));
         stream::iter(uploads.map(Ok::<_, ProviderError>).collect::<Vec<_>>())
             .try_for_each_concurrent(ABORTS_IN_FLIGHT_MAX, |(key, id)| abort(s3, bucket, key, id))
             .await?;
