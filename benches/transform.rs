@@ -4,7 +4,6 @@
 
 #[path = "transform/flights.rs"]
 mod flights;
-#[expect(dead_code, reason = "the plugin uses more of its rules than the benchmark does")]
 #[path = "../plugins/clean-flights/src/rules.rs"]
 mod rules;
 

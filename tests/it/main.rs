@@ -10,6 +10,7 @@ mod mail;
 mod models;
 mod peers;
 mod pipeline;
+mod plugin;
 mod policies;
 mod python;
 mod rebuilt;

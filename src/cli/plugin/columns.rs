@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    dataset::{Column, CsvOptions, Dataset},
+    dataset::{Column, CsvOptions},
     executor::{self, Progress, Source, local::FileSource},
 };
 
@@ -90,11 +90,6 @@ fn parts(text: &str) -> Vec<&str> {
 /// The columns as a line: `id int64, name string`.
 pub fn listed(columns: &[Column]) -> String {
     columns.iter().map(|column| format!("{} {}", column.name, column.ty)).collect::<Vec<_>>().join(", ")
-}
-
-/// A dataset that stands for none in lake.toml.
-pub fn nameless(name: &str) -> Dataset {
-    Dataset::new(name, "data/")
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Tests of the way from a file or folder to a component.
 
+mod wasi;
+
 use super::*;
+use crate::executor::transform::Limits;
 
 /// A transform by hand: it reads nothing, changes nothing, and gives back as many rows as came.
 pub(in crate::package) const TRANSFORM_WAT: &str = r#"(module
@@ -126,4 +129,36 @@ fn a_plugin_that_must_be_built_where_nothing_can_build_it_shows_both_ways_out() 
     let unbuilt = error(false, Missing::Cargo);
     insta::assert_snapshot!(unbuilt, @"the plugin in plugins/late is not built, and there is no cargo on this machine");
     insta::assert_snapshot!(help(&unbuilt), @"install Rust from https://rustup.rs, then `rustup target add wasm32-unknown-unknown`; or put a component that was built elsewhere by `lake plugin build` at plugins/late/late.wasm");
+}
+
+#[test]
+fn a_wrapped_module_is_a_transform_and_its_machine_code_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.wasm");
+    write(&file, module());
+    let component = component(&file, folder.path()).unwrap();
+    let host = Host::new(Meter::Off).unwrap();
+    let plugin = Plugin::compile(&host, &component.name, &component.bytes).unwrap();
+    let described = plugin.describe(&Limits::default()).unwrap();
+    assert_eq!((described.name.as_str(), described.version.as_str()), ("by-hand", "0.1.0"));
+
+    let here = if cfg!(target_arch = "x86_64") { Architecture::X86_64 } else { Architecture::Arm64 };
+    let made = precompiled(&component, here, folder.path()).unwrap();
+    let bytes = fs::read(&made.path).unwrap();
+    assert_eq!(made.sha256, hex::encode(Sha256::digest(&bytes)));
+    let loaded = Plugin::load(&host, &component.name, &component.sha256, &bytes).unwrap();
+    assert_eq!(loaded.describe(&Limits::default()).unwrap(), described);
+    let modified = fs::metadata(&made.path).unwrap().modified().unwrap();
+    assert_eq!(precompiled(&component, here, folder.path()).unwrap(), made);
+    assert_eq!(fs::metadata(&made.path).unwrap().modified().unwrap(), modified, "it is not made again");
+}
+
+#[test]
+fn a_component_that_is_no_transform_has_no_machine_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.wasm");
+    write(&file, wat::parse_str("(component)").unwrap());
+    let component = component(&file, folder.path()).unwrap();
+    let error = precompiled(&component, Architecture::Arm64, folder.path()).unwrap_err();
+    assert!(matches!(error, BuildError::Plugin(_)), "{error}");
 }
