@@ -146,7 +146,7 @@ fn numbers<T: ArrowPrimitiveType>(
 
 fn expect_length(found: usize, wanted: usize, what: &str) -> Result<(), String> {
     if found != wanted {
-        return Err(format!("it has {found} {what}, not {wanted}"));
+        return Err(format!("{wanted} {what} are due; {found} came"));
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use wasmtime::{
-    Config, Engine,
+    Config, Engine, StoreContextMut,
     component::{Linker, WasmStr},
+    error::Context,
 };
 
 use super::{
@@ -101,9 +102,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     linker.instance(&format!("{PACKAGE}/types@{VERSION}"))?;
     linker.instance(&format!("{PACKAGE}/log@{VERSION}"))?.func_wrap(
         "write",
-        |mut store: wasmtime::StoreContextMut<'_, Guest>, (level, message): (wit::Level, WasmStr)| {
+        |mut store: StoreContextMut<'_, Guest>, (level, message): (wit::Level, WasmStr)| {
             if store.data_mut().words.wants(level) {
-                let line = message.to_str(&store)?.into_owned();
+                let line = message.to_str(&store).context("a line for the log")?.into_owned();
                 store.data_mut().words.say(level, &line);
             }
             Ok(())

@@ -14,9 +14,9 @@ const INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 /// Linear memories of a component; each reserves 4 GiB of address space.
 const MEMORIES_MAX: usize = 16;
-/// Fuel for each second that a call may take: more than any processor burns, so that the same rows end the same way
-/// on all of them.
-const FUEL_PER_SECOND: u64 = 4_000_000_000;
+/// Fuel for each millisecond that a call may take: more than any processor burns, so that the same rows end the same
+/// way on all of them.
+const FUEL_PER_MILLISECOND: u64 = 4_000_000;
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Limits {
 
     /// Fuel of one call, where fuel is measured.
     pub(super) fn fuel(&self) -> u64 {
-        self.call.as_secs().max(1).saturating_mul(FUEL_PER_SECOND)
+        u64::try_from(self.call.as_millis()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_MILLISECOND)
     }
 }
 

@@ -35,9 +35,9 @@ pub(super) fn settle(
 ) -> Result<Fate, String> {
     let Some(source_rows) = source_rows else {
         if given != rows || !errors.is_empty() {
-            let (errors, were) = (errors.len(), if errors.len() == 1 { "error" } else { "errors" });
+            let errors = errors.len();
             return Err(format!(
-                "{rows} rows came, {given} and {errors} {were} come back, and source-rows does not say which is which"
+                "of {rows} rows {given} come back, and errors of {errors}: without source-rows nobody knows which"
             ));
         }
         return Ok(Fate { source_rows: None, kept: rows as u64, filtered: 0, errors: Vec::new() });

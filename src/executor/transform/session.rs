@@ -154,13 +154,13 @@ impl Session {
             Some(Trap::OutOfFuel) => format!("it used more than {} units of fuel in one call", self.limits.fuel()),
             Some(Trap::UnreachableCodeReached) => "it panicked, or reached code that it must not".to_owned(),
             Some(Trap::StackOverflow) => "its stack is exhausted: endless recursion, perhaps".to_owned(),
-            Some(trap) => format!("it trapped: {trap}"),
+            Some(trap) => format!("it trapped: {}", trap.to_string().trim_start_matches("wasm trap: ")),
             None if is_output_exhausted(error) => {
                 format!("it gave back more than {} MiB in one call", self.limits.output_bytes >> 20)
             }
             // Refused what it needs from the start, it is not even there.
             None if guest.quota.refusal().is_some() => "it could not be set up".to_owned(),
-            None => return self.broke(format!("its answer cannot be read: {}", reason(error))),
+            None => return self.broke(format!("what it gives cannot be read: {}", reason(error))),
         };
         let mut message = guest.quota.refusal().unwrap_or(stopped);
         if let Some(words) = guest.words.last() {
@@ -198,6 +198,7 @@ fn reason(error: &wasmtime::Error) -> String {
 fn places(backtrace: &WasmBacktrace) -> Option<String> {
     let text = backtrace.to_string();
     let names = text.lines().skip(1).filter_map(|line| line.split_once('!'));
-    let names: Vec<String> = names.take(FRAMES_MAX).map(|(_, name)| shown(name, FRAME_BYTES_MAX)).collect();
+    let mut names: Vec<String> = names.take(FRAMES_MAX).map(|(_, name)| shown(name, FRAME_BYTES_MAX)).collect();
+    names.dedup();
     (!names.is_empty()).then(|| names.join(" ← "))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use wasmparser::{ComponentExternalKind, Parser, Payload};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
 use wit_parser::{
     Function, Resolve, Type, TypeDefKind, WorldId, WorldItem,
     decoding::{DecodedWasm, decode},
@@ -50,18 +50,18 @@ fn check_kind(bytes: &[u8]) -> Result<(), String> {
         return Err("it is a core module, not a component; `lake plugin build` wraps it into one".to_owned());
     }
     let found = match bytes {
-        [] => "it is empty",
-        [0x7f, b'E', b'L', b'F', ..] => "it is a program for Linux (ELF)",
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => "it is a zip archive",
-        [0x1f, 0x8b, ..] => "it is compressed with gzip",
-        [b'M', b'Z', ..] => "it is a program for Windows",
-        [0xcf, 0xfa, 0xed, 0xfe, ..] => "it is a program for macOS",
-        [0, b'a', b's', b'm', ..] => "it is of a version of WebAssembly that is not known",
-        _ if is_text_format(bytes) => "it is WebAssembly as text; `lake plugin build` assembles it",
-        _ if std::str::from_utf8(bytes).is_ok() => "it is a text file",
-        _ => "it is not WebAssembly",
+        [] => "an empty file",
+        [0x7f, b'E', b'L', b'F', ..] => "a program for Linux (ELF)",
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive",
+        [0x1f, 0x8b, ..] => "compressed with gzip",
+        [b'M', b'Z', ..] => "a program for Windows",
+        [0xcf, 0xfa, 0xed, 0xfe, ..] => "a program for macOS",
+        [0, b'a', b's', b'm', ..] => "of a version of WebAssembly that lake does not know",
+        _ if is_text_format(bytes) => "WebAssembly as text: assemble it first (`wasm-tools parse`)",
+        _ if std::str::from_utf8(bytes).is_ok() => "text",
+        _ => "something else",
     };
-    Err(format!("{found}, not a component"))
+    Err(format!("it is not a WebAssembly component, but {found}"))
 }
 
 fn is_text_format(bytes: &[u8]) -> bool {
@@ -72,7 +72,7 @@ fn is_text_format(bytes: &[u8]) -> bool {
 /// What a component imports and exports, by name.
 #[derive(Default)]
 pub(super) struct Names {
-    /// In the order of the file.
+    /// But for types, in the order of the file.
     pub imports: Vec<String>,
     exports: Vec<(String, ComponentExternalKind)>,
 }
@@ -87,7 +87,11 @@ impl Names {
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
-                        names.imports.push(import.map_err(damaged)?.name.name.to_owned());
+                        let import = import.map_err(damaged)?;
+                        // Types that the world uses are imported, too, under names of their own: they ask for nothing.
+                        if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                            names.imports.push(import.name.name.to_owned());
+                        }
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 0 => {

@@ -11,7 +11,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use arrow::array::RecordBatch;
 
-use super::{Deadline, Host, Instance, Limits, Meter, Plugin, PluginError, Transformed};
+use super::{
+    Architecture, Deadline, Host, Instance, Limits, Meter, Plugin, PluginError, Precompiled, RowError, Transformed,
+};
 use crate::dataset::{Column, ColumnType};
 
 static HOST: LazyLock<Host> = LazyLock::new(|| Host::new(Meter::Off).unwrap());

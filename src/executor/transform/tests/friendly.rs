@@ -8,14 +8,11 @@ use arrow::{
     util::pretty::pretty_format_batches,
 };
 
-use super::*;
-use crate::executor::{
-    parquet,
-    transform::{
-        RowError,
-        tests::guests::{Answer, Guest, Values, echo, numbers},
-    },
+use super::{
+    guests::{Answer, Guest, Values, echo, numbers},
+    *,
 };
+use crate::executor::parquet;
 
 fn input() -> Vec<Column> {
     vec![column("a", ColumnType::String), column("n", ColumnType::Int64), column("z", ColumnType::Int64)]
