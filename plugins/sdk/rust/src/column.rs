@@ -44,7 +44,7 @@ pub(crate) const fn bytes_of_bits(rows: usize) -> usize {
     rows.div_ceil(8)
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn bit(bits: &[u8], at: usize) -> bool {
     bits[at / 8] >> (at % 8) & 1 == 1
 }

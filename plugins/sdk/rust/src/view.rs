@@ -14,14 +14,14 @@ pub struct View<'a, V: ?Sized> {
 }
 
 impl<V: ?Sized> View<'_, V> {
-    #[inline]
+    #[inline(always)]
     fn is_null(&self, row: usize) -> bool {
         self.validity.is_some_and(|validity| !bit(validity, row))
     }
 }
 
 impl<T: Copy> View<'_, [T]> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Option<T> {
         if self.is_null(row) { None } else { Some(self.values[row]) }
     }
@@ -35,7 +35,7 @@ pub struct BitView<'a> {
 }
 
 impl BitView<'_> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Option<bool> {
         let is_null = self.validity.is_some_and(|validity| !bit(validity, row));
         if is_null { None } else { Some(bit(self.values, row)) }
@@ -51,7 +51,7 @@ pub struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The string of a row; empty where it is null.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, row: usize) -> &'a str {
         let place = self.offsets[row] as usize..self.offsets[row + 1] as usize;
         self.text.get(place).unwrap_or_else(|| not_text(row))
@@ -82,7 +82,7 @@ pub struct TextView<'a> {
 }
 
 impl<'a> TextView<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Option<&'a str> {
         let is_null = self.validity.is_some_and(|validity| !bit(validity, row));
         if is_null { None } else { Some(self.values.get(row)) }
