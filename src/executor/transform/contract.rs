@@ -17,14 +17,14 @@ pub struct Contract {
     /// the new ones.
     pub columns: Vec<Column>,
     /// For each of the table's columns, where it comes from.
-    pub(super) origins: Vec<From>,
+    pub(super) origins: Vec<Origin>,
     /// The columns that the plugin gives back, in its order.
     pub(super) output: Vec<Column>,
 }
 
 /// Where a column of the table comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Origin {
     /// That column of the input, untouched.
     Input(usize),
     /// That column of the plugin's output.
@@ -54,19 +54,19 @@ impl Contract {
                 }
                 Some(place) => {
                     placed[place] = true;
-                    origins.push(From::Output(place));
+                    origins.push(Origin::Output(place));
                 }
                 None if reads.contains(&index) || drops.contains(&index) => {}
-                None => origins.push(From::Input(index)),
+                None => origins.push(Origin::Input(index)),
             }
         }
-        origins.extend((0..output.len()).filter(|place| !placed[*place]).map(From::Output));
+        origins.extend((0..output.len()).filter(|place| !placed[*place]).map(Origin::Output));
         if origins.is_empty() {
             return Err("it leaves the table without a column".to_owned());
         }
         let columns = origins.iter().map(|origin| match origin {
-            From::Input(index) => input[*index].clone(),
-            From::Output(place) => output[*place].clone(),
+            Origin::Input(index) => input[*index].clone(),
+            Origin::Output(place) => output[*place].clone(),
         });
         Ok(Contract { reads, columns: columns.collect(), origins, output })
     }
@@ -123,7 +123,7 @@ fn column_type(data_type: DataType) -> Result<ColumnType, String> {
     })
 }
 
-impl<'a> std::convert::From<&'a Column> for wit::FieldIn<'a> {
+impl<'a> From<&'a Column> for wit::FieldIn<'a> {
     fn from(column: &'a Column) -> Self {
         let data_type = match column.ty {
             ColumnType::Boolean => DataType::Boolean,

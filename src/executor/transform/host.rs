@@ -13,7 +13,7 @@ use super::{
     clock::{Clock, Running},
     precompiled,
     session::Guest,
-    wit,
+    wit, words,
 };
 
 /// What is measured of a plugin besides time. It is compiled in: code that counts is slower.
@@ -104,7 +104,8 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
         "write",
         |mut store: StoreContextMut<'_, Guest>, (level, message): (wit::Level, WasmStr)| {
             if store.data_mut().words.wants(level) {
-                let line = message.to_str(&store).context("a line for the log")?.into_owned();
+                let line = message.to_str(&store).context("a line for the log")?;
+                let line = words::beginning(&line).to_owned();
                 store.data_mut().words.say(level, &line);
             }
             Ok(())

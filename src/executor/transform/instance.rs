@@ -10,7 +10,7 @@ use arrow::{
 };
 use wasmtime::component::Func;
 
-use super::{Contract, PluginError, abi, contract::From, rows, session::Session, wit};
+use super::{Contract, PluginError, abi, contract::Origin, rows, session::Session, wit};
 use crate::{dataset::Column, executor::parquet};
 
 /// Rows that a plugin is given at once. Batches of the decoder have no more; larger ones are cut. A multiple of eight,
@@ -168,9 +168,9 @@ impl Instance {
             self.check_size(batch, rows)?;
         }
         let columns = self.contract.origins.iter().map(|origin| match (origin, &source_rows) {
-            (From::Output(place), _) => Ok(Arc::clone(&lifted[*place])),
-            (From::Input(index), None) => Ok(Arc::clone(batch.column(*index))),
-            (From::Input(index), Some(rows)) => take(batch.column(*index), rows, None),
+            (Origin::Output(place), _) => Ok(Arc::clone(&lifted[*place])),
+            (Origin::Input(index), None) => Ok(Arc::clone(batch.column(*index))),
+            (Origin::Input(index), Some(rows)) => take(batch.column(*index), rows, None),
         });
         let table = columns.collect::<Result<Vec<_>, _>>().and_then(|columns| {
             let options = RecordBatchOptions::new().with_row_count(Some(given));
@@ -182,14 +182,14 @@ impl Instance {
     /// Where one row becomes many, its untouched columns do as well: that is output, too.
     fn check_size(&self, batch: &RecordBatch, source_rows: &UInt32Array) -> Result<(), PluginError> {
         let untouched = self.contract.origins.iter().filter_map(|origin| match origin {
-            From::Input(index) => Some(batch.column(*index)),
-            From::Output(_) => None,
+            Origin::Input(index) => Some(batch.column(*index)),
+            Origin::Output(_) => None,
         });
         let bytes = untouched.fold(0, |bytes, array| bytes + bytes_of(array, source_rows));
         let limit = self.session.limits().output_bytes;
         if bytes > limit {
             return Err(self.session.broke(format!(
-                "{} rows become {}, whose untouched columns have {} MiB; one call may give back {}",
+                "{} rows become {}, whose untouched columns have {} MiB; one call may give back {} MiB",
                 batch.num_rows(),
                 source_rows.len(),
                 bytes >> 20,

@@ -65,13 +65,24 @@ pub(super) struct Quota {
     memory_bytes: u64,
     memory: u64,
     elements: usize,
+    /// What was granted last, bytes and elements: an engine may fail to give it.
+    granted: (u64, usize),
     /// It was refused memory in the call that is under way.
     refused: bool,
+    /// It was refused elements of tables.
+    refused_elements: bool,
 }
 
 impl Quota {
     pub fn new(limits: &Limits) -> Quota {
-        Quota { memory_bytes: limits.memory_bytes, memory: 0, elements: 0, refused: false }
+        Quota {
+            memory_bytes: limits.memory_bytes,
+            memory: 0,
+            elements: 0,
+            granted: (0, 0),
+            refused: false,
+            refused_elements: false,
+        }
     }
 
     /// A call begins.
@@ -85,25 +96,39 @@ impl Quota {
     }
 }
 
+/// What to say of an error that comes of too many instances, memories or tables, or too large ones; wasmtime has no type
+/// for it.
+pub(super) fn is_too_much(quota: &Quota, reason: &str) -> bool {
+    quota.refused_elements || reason.contains("resource limit exceeded")
+}
+
 impl ResourceLimiter for Quota {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let memory = self.memory.saturating_add(desired.saturating_sub(current) as u64);
-        let granted = memory <= self.memory_bytes;
-        if granted {
-            self.memory = memory;
-        } else {
-            self.refused = true;
-        }
+        let more = desired.saturating_sub(current) as u64;
+        let granted = self.memory.saturating_add(more) <= self.memory_bytes;
+        self.granted.0 = if granted { more } else { 0 };
+        self.memory += self.granted.0;
+        self.refused |= !granted;
         Ok(granted)
     }
 
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory -= std::mem::take(&mut self.granted.0);
+        Ok(())
+    }
+
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let elements = self.elements.saturating_add(desired.saturating_sub(current));
-        let granted = elements <= TABLE_ELEMENTS_MAX;
-        if granted {
-            self.elements = elements;
-        }
+        let more = desired.saturating_sub(current);
+        let granted = self.elements.saturating_add(more) <= TABLE_ELEMENTS_MAX;
+        self.granted.1 = if granted { more } else { 0 };
+        self.elements += self.granted.1;
+        self.refused_elements |= !granted;
         Ok(granted)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.elements -= std::mem::take(&mut self.granted.1);
+        Ok(())
     }
 
     fn instances(&self) -> usize {

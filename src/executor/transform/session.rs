@@ -11,7 +11,12 @@ use wasmtime::{
     component::{Instance, InstancePre},
 };
 
-use super::{Deadline, Host, Limits, Meter, PluginError, limits::Quota, text::shown, words::Words};
+use super::{
+    Deadline, Host, Limits, Meter, PluginError,
+    limits::{Quota, is_too_much},
+    text::shown,
+    words::Words,
+};
 
 /// Functions of a backtrace that an error names.
 const FRAMES_MAX: usize = 10;
@@ -74,16 +79,21 @@ impl Session {
 
     /// An instance of the component, in this store.
     pub fn instantiate(&mut self, component: &InstancePre<Guest>) -> Result<Instance, PluginError> {
-        self.call(|store| component.instantiate(store))
+        let allowance = self.allowance()?;
+        self.run(|store| component.instantiate(store)).map_err(|error| self.stillbirth(&error, &allowance))
     }
 
     /// One call into the plugin, with the limits of one.
     pub fn call<R>(&mut self, call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<R>) -> Result<R, PluginError> {
         let allowance = self.allowance()?;
+        self.run(call).map_err(|error| self.failure(&error, &allowance))
+    }
+
+    fn run<R>(&mut self, call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<R>) -> wasmtime::Result<R> {
         let fuel = self.limits.fuel();
         match self.host.meter() {
             Meter::Off => self.store.set_epoch_deadline(1),
-            Meter::Fuel => self.store.set_fuel(fuel).map_err(|error| PluginError::Host(format!("{error:#}")))?,
+            Meter::Fuel => self.store.set_fuel(fuel)?,
         }
         let answer = {
             let _running = self.host.running();
@@ -92,7 +102,7 @@ impl Session {
         if self.host.meter() == Meter::Fuel {
             self.fuel += fuel.saturating_sub(self.store.get_fuel().unwrap_or_default());
         }
-        answer.map_err(|error| self.failure(&error, &allowance))
+        answer
     }
 
     /// The time of a call that begins now; an error when there is none left.
@@ -144,6 +154,19 @@ impl Session {
         }
     }
 
+    /// What an instance that did not come to be says of itself.
+    fn stillbirth(&self, error: &wasmtime::Error, allowance: &Allowance) -> PluginError {
+        let quota = &self.store.data().quota;
+        let message = match (quota.refusal(), reason(error)) {
+            // Its own code ran.
+            _ if error.is::<TimeIsUp>() || error.is::<Trap>() => return self.failure(error, allowance),
+            (Some(refusal), _) => refusal,
+            (None, reason) if is_too_much(quota, &reason) => format!("it could not be set up: {reason}"),
+            (None, reason) => return PluginError::Host(reason),
+        };
+        PluginError::Trapped { plugin: self.plugin.to_string(), rows: None, message }
+    }
+
     /// What a call that did not return says of itself.
     fn failure(&self, error: &wasmtime::Error, allowance: &Allowance) -> PluginError {
         if error.is::<TimeIsUp>() {
@@ -158,8 +181,6 @@ impl Session {
             None if is_output_exhausted(error) => {
                 format!("it gave back more than {} MiB in one call", self.limits.output_bytes >> 20)
             }
-            // Refused what it needs from the start, it is not even there.
-            None if guest.quota.refusal().is_some() => "it could not be set up".to_owned(),
             None => return self.broke(format!("what it gives cannot be read: {}", reason(error))),
         };
         let mut message = guest.quota.refusal().unwrap_or(stopped);

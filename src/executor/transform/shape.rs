@@ -111,7 +111,7 @@ impl Names {
         let exports = self.exports.iter().map(|(name, _)| name);
         let versions = self.imports.iter().chain(exports).filter_map(|name| version(name));
         versions.into_iter().find(|version| *version != VERSION).map(|version| match version {
-            "" => "no version".to_owned(),
+            "" => "unversioned".to_owned(),
             version => shown(version, 40),
         })
     }

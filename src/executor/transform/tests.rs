@@ -1,5 +1,6 @@
 //! Tests of the host: plugins in WebAssembly text, friendly and hostile.
 
+mod believed;
 mod friendly;
 pub(crate) mod guests;
 mod hostile;

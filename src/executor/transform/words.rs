@@ -13,6 +13,11 @@ const LAST_LINES_MAX: usize = 4;
 /// Bytes of such a line, when it is told.
 const LAST_LINE_BYTES_MAX: usize = 1024;
 
+/// As much of a line as anybody looks at, and a letter more where there is more.
+pub(super) fn beginning(line: &str) -> &str {
+    &line[..line.ceil_char_boundary(LINE_BYTES_MAX + 1)]
+}
+
 /// What one instance says.
 pub(super) struct Words {
     plugin: Arc<str>,

@@ -45,7 +45,16 @@ fn a_plugin_says_who_it_is() {
 #[test]
 fn rows_are_kept_filtered_set_aside_and_multiplied_and_each_is_counted_once() {
     let transformed = transform(&numbers("n"), &input(), &batch(&[5, 0, -3, 2000, 7, -1])).unwrap();
-    insta::assert_snapshot!(shown(&transformed), @"");
+    insta::assert_snapshot!(shown(&transformed), @r"
+        +-------------+------+---+
+        | a           | n    | z |
+        +-------------+------+---+
+        | row of 5    | 10   | 0 |
+        | row of 2000 | 4000 | 3 |
+        | row of 2000 | 4000 | 3 |
+        | row of 7    | 14   | 4 |
+        +-------------+------+---+
+        ");
     assert_eq!((transformed.kept, transformed.filtered), (3, 1));
     let error =
         |row| RowError { row, code: "negative".into(), column: Some("n".into()), message: "it is below zero".into() };
@@ -138,7 +147,13 @@ fn columns_are_replaced_in_place_dropped_and_added_behind() {
     assert_eq!(names(&instance), ["a", "n", "extra"]);
     assert_eq!(instance.contract().columns[1].ty, ColumnType::Boolean);
     assert_eq!(instance.contract().reads, [1]);
-    insta::assert_snapshot!(shown(&instance.transform(&batch(&[1])).unwrap()), @"");
+    insta::assert_snapshot!(shown(&instance.transform(&batch(&[1])).unwrap()), @r"
+        +----------+------+-------+
+        | a        | n    | extra |
+        +----------+------+-------+
+        | row of 1 | true | hi    |
+        +----------+------+-------+
+        ");
 }
 
 #[test]

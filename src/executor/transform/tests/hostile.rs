@@ -112,7 +112,17 @@ fn answers_with_wrong_columns_are_refused() {
         with(2, Values::Boolean(vec![0, 0])),
         with_validity(0, vec![]),
         with_validity(1, vec![3, 0]),
-    ]), @"");
+    ]), @r"
+        it gives back 3 columns, not 4
+        it gives back 5 columns, not 4
+        column `i`: it is int64 by contract, and comes as boolean
+        column `i`: 2 values are due; 1 came
+        column `i`: 2 values are due; 3 came
+        column `b`: boolean has 0 bytes; 2 rows have 1
+        column `b`: boolean has 2 bytes; 2 rows have 1
+        column `t`: validity has 0 bytes; 2 rows have 1
+        column `i`: validity has 2 bytes; 2 rows have 1
+        ");
 }
 
 #[test]
@@ -130,7 +140,19 @@ fn answers_with_wrong_text_are_refused() {
         text(&[0, 1, i32::MAX], b"ab"),
         text(&[0, 1, 2], b"a\xff"),
         text(&[0, 1, 2], "ß".as_bytes()),
-    ]), @"");
+    ]), @r"
+        column `t`: 3 offsets are due; 0 came
+        column `t`: 3 offsets are due; 2 came
+        column `t`: its first offset is 1, not 0
+        column `t`: its first offset is -1, not 0
+        column `t`: row 1 ends at byte 1 and begins at 2
+        column `t`: row 0 ends at byte -2 and begins at 0
+        column `t`: its last offset is 2, and it has 1 bytes of text
+        column `t`: its last offset is 1, and it has 2 bytes of text
+        column `t`: its last offset is 2147483647, and it has 2 bytes of text
+        column `t`: row 1 is not UTF-8
+        column `t`: row 0 is not UTF-8
+        ");
 }
 
 #[test]
@@ -142,7 +164,12 @@ fn answers_with_wrong_decimals_are_refused_unless_they_are_null() {
         decimal(-1000),
         decimal(i128::MIN),
         with(3, Values::Decimal(vec![1, 0, 1])),
-    ]), @"");
+    ]), @r"
+        column `d`: row 0 has more than 3 digits
+        column `d`: row 0 has more than 3 digits
+        column `d`: row 0 has more than 3 digits
+        column `d`: 4 halves of decimals are due; 3 came
+        ");
     let guest = Guest::new(&[], &[], &[("d", ColumnType::Decimal { precision: 3, scale: 1 })]);
     let answer = Answer {
         rows: 2,
@@ -174,7 +201,20 @@ fn answers_with_wrong_rows_are_refused() {
         rows(1, Some(vec![0]), &[(1, "Too Late")]),
         rows(1, Some(vec![0]), &[(1, "a_code_of_more_than_sixty_four_letters_is_not_what_anybody_counts_by")]),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+        of 2 rows 1 come back, and errors of 0: without source-rows nobody knows which
+        of 2 rows 4294967295 come back, and errors of 0: without source-rows nobody knows which
+        of 2 rows 2 come back, and errors of 1: without source-rows nobody knows which
+        source-rows has 1 entries; 2 rows come back
+        source-rows has 2 entries; 1 rows come back
+        row 1 comes from row 2, and 2 rows came (source-rows)
+        row 0 comes from row 4294967295, and 2 rows came (source-rows)
+        an error is about row 2, and 2 rows came
+        row 0 is set aside with an error, and kept as well
+        the error of row 1 has the code ``; a code is 1 to 64 lower-case letters, digits and underscores
+        the error of row 1 has the code `Too Late`; a code is 1 to 64 lower-case letters, digits and underscores
+        the error of row 1 has the code `a_code_of_more_than_sixty_four_letters_is_not_what_anybody_counts_by`; a code is 1 to 64 lower-case letters, digits and underscores
+        ");
 }
 
 #[test]
@@ -203,14 +243,31 @@ fn contracts_that_make_no_table_are_refused() {
         said(&[], &[], &[("b", decimal(5, 6))]),
         said(&["a"], &["n"], &[]),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+        it reads column `b`, which does not come
+        it reads column `n` twice
+        it drops column `b`, which does not come
+        it drops column `a` twice
+        it reads column `a` and lists it among those that it does not read (drops)
+        it gives back a column `n` and does not read the one of that name
+        it gives back a column `n` and does not read the one of that name
+        it gives back a column `n` and does not read the one of that name
+        it gives back two columns `b`
+        it gives back a column `Day of Week`: allowed are lower-case letters, digits and underscores, beginning with a letter or underscore
+        it gives back a column ``: it is empty
+        it gives back a column `\u{1b}[2J`: allowed are lower-case letters, digits and underscores, beginning with a letter or underscore
+        column `b`: there is no decimal(0,0); the precision is 1 to 38, the scale 0 to the precision
+        column `b`: there is no decimal(39,0); the precision is 1 to 38, the scale 0 to the precision
+        column `b`: there is no decimal(5,6); the precision is 1 to 38, the scale 0 to the precision
+        it leaves the table without a column
+        ");
 }
 
 #[test]
 fn a_plugin_may_refuse_the_dataset_and_fail_a_batch_in_its_own_words() {
-    insta::assert_snapshot!(said(idle().refusing("late_minutes must be a number,\nnot `soon`")), @"");
-    insta::assert_snapshot!(said(idle().failing("the 30th of February")), @"");
-    insta::assert_snapshot!(said(idle().failing("")), @"");
+    insta::assert_snapshot!(said(idle().refusing("late_minutes must be a number,\nnot `soon`")), @"plugin clean refuses the dataset: late_minutes must be a number, not `soon`");
+    insta::assert_snapshot!(said(idle().failing("the 30th of February")), @"plugin clean failed in lines 17 to 18: the 30th of February");
+    insta::assert_snapshot!(said(idle().failing("")), @"plugin clean failed in lines 17 to 18: it does not say why");
 }
 
 #[test]
@@ -220,7 +277,7 @@ fn a_panic_is_told_with_its_last_words_and_its_place() {
         .function("(func $deeper (call $deepest)) (func $deepest (unreachable))")
         .saying(3, "panicked at src/lib.rs:12:5:\nindex out of bounds: the len is 3")
         .saying(1, "this does not matter");
-    insta::assert_snapshot!(said(guest), @"");
+    insta::assert_snapshot!(said(guest), @"plugin clean stopped in lines 17 to 18: it panicked, or reached code that it must not; its last words: panicked at src/lib.rs:12:5: index out of bounds: the len is 3; in deepest ← deeper ← transform");
 }
 
 #[test]
@@ -248,7 +305,14 @@ fn traps_are_told_apart() {
         said(idle().transform("(call $transform (local.get 0) (local.get 1) (local.get 2))")),
         said(idle().transform("(drop (call $new (i32.const -70000))) (i32.const 0)")),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+        plugin clean stopped in lines 17 to 18: it panicked, or reached code that it must not; in open
+        plugin clean stopped in lines 17 to 18: it panicked, or reached code that it must not; in start
+        plugin clean stopped in lines 17 to 18: it trapped: integer divide by zero; in transform
+        plugin clean stopped in lines 17 to 18: it trapped: out of bounds memory access; in transform
+        plugin clean stopped in lines 17 to 18: its stack is exhausted: endless recursion, perhaps; in transform
+        plugin clean stopped in lines 17 to 18: it needed more than 128 MiB of memory (memory_mb); in realloc ← new ← transform
+        ");
 }
 
 #[test]
@@ -286,20 +350,20 @@ fn an_endless_loop_uses_up_its_fuel_where_fuel_is_measured() {
     let plugin = Plugin::compile(&host, "clean", &component).unwrap();
     let mut instance = plugin.open(&BTreeMap::new(), &input(), &short(), Deadline::NEVER).unwrap();
     let error = instance.transform(&batch(1)).unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"plugin clean stopped: it used more than 200000000 units of fuel in one call; in transform");
 }
 
 #[test]
 fn memory_has_an_end() {
     let limits = Limits { memory_bytes: 1 << 20, ..Limits::default() };
     let bomb = idle().transform("(loop $on (drop (call $new (i32.const 65536))) (br $on)) (unreachable)");
-    insta::assert_snapshot!(failure(bomb, &limits), @"");
+    insta::assert_snapshot!(failure(bomb, &limits), @"plugin clean stopped: it needed more than 1 MiB of memory (memory_mb); in realloc ← new ← transform");
     let large = idle().function("(memory $more 32)");
-    insta::assert_snapshot!(failure(large, &limits), @"");
+    insta::assert_snapshot!(failure(large, &limits), @"plugin clean stopped: it needed more than 1 MiB of memory (memory_mb)");
     let many = idle().function(&"(memory 1)".repeat(20));
-    insta::assert_snapshot!(failure(many, &limits), @"");
+    insta::assert_snapshot!(failure(many, &limits), @"plugin clean stopped: it could not be set up: resource limit exceeded: memory count too high at 21");
     let tables = idle().function("(table 1000000 funcref)");
-    insta::assert_snapshot!(failure(tables, &limits), @"");
+    insta::assert_snapshot!(failure(tables, &limits), @"plugin clean stopped: it could not be set up: table minimum size of 1000000 elements exceeds table limits");
 }
 
 #[test]
@@ -327,12 +391,12 @@ fn output_has_an_end() {
          (call $answer (local.get $rows) (local.get $column) (i32.const 1) (i32.const 0) (i32.const 0)
            (i32.const 0) (i32.const 0) (i32.const 0))",
     );
-    insta::assert_snapshot!(failure(much, &limits), @"");
+    insta::assert_snapshot!(failure(much, &limits), @"plugin clean stopped: it gave back more than 1 MiB in one call");
     let many = idle().transform(
-        "(call $answer (i32.const 200000) (i32.const 0) (i32.const 0) (i32.const 1) (call $new (i32.const 800000))
-           (i32.const 200000) (i32.const 0) (i32.const 0))",
+        "(call $answer (i32.const 400000) (i32.const 0) (i32.const 0) (i32.const 1) (call $new (i32.const 1600000))
+           (i32.const 400000) (i32.const 0) (i32.const 0))",
     );
-    insta::assert_snapshot!(failure(many, &limits), @"");
+    insta::assert_snapshot!(failure(many, &limits), @"plugin clean stopped: it gave back more than 1 MiB in one call");
 }
 
 #[test]
@@ -353,7 +417,13 @@ fn answers_that_point_nowhere_are_refused() {
                 .transform("(i32.const 0)"),
         ),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+        plugin clean broke the contract in lines 17 to 18: what it gives cannot be read: pointer out of bounds of memory
+        plugin clean broke the contract in lines 17 to 18: what it gives cannot be read: return pointer not aligned
+        plugin clean broke the contract in lines 17 to 18: what it gives cannot be read: invalid expected discriminant
+        plugin clean broke the contract in lines 17 to 18: what it gives cannot be read: list pointer/length out of bounds of memory
+        plugin clean broke the contract in lines 17 to 18: what it gives cannot be read: invalid utf-8 sequence of 1 bytes from index 0
+        ");
 }
 
 #[test]
@@ -361,14 +431,14 @@ fn what_it_says_must_be_utf_8() {
     let guest = idle()
         .function("(data (i32.const 0) \"\\ff\")")
         .transform("(call $log (i32.const 3) (i32.const 0) (i32.const 1)) (unreachable)");
-    insta::assert_snapshot!(said(guest), @"");
+    insta::assert_snapshot!(said(guest), @"plugin clean broke the contract in lines 17 to 18: what it gives cannot be read: a line for the log: invalid utf-8 sequence of 1 bytes from index 0");
 }
 
 #[test]
 fn rows_that_become_many_take_their_untouched_columns_with_them() {
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
     let answer = Answer { rows: 200_000, source_rows: Some(vec![0; 200_000]), ..Answer::default() };
-    insta::assert_snapshot!(failure(idle().answering(&answer), &limits), @"");
+    insta::assert_snapshot!(failure(idle().answering(&answer), &limits), @"plugin clean broke the contract: 2 rows become 200000, whose untouched columns have 3 MiB; one call may give back 1 MiB");
 }
 
 #[test]

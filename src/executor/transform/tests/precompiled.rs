@@ -78,7 +78,12 @@ fn code_of_another_component_processor_version_or_format_is_refused() {
         refused(&with_header(&bytes, "\"format\":1", "\"format\":2"), &sha256),
         refused(&with_header(&bytes, "\"format\":1", "\"format\":1,\"more\":1"), &sha256),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+        the precompiled form of plugin clean cannot be used: it is of the component SHA256, not of 0000000000000000000000000000000000000000000000000000000000000000
+        the precompiled form of plugin clean cannot be used: it was made by wasmtime 47; this is 48
+        the precompiled form of plugin clean cannot be used: its format is 2, not 1
+        the precompiled form of plugin clean cannot be used: it is damaged
+        ");
 }
 
 #[test]
