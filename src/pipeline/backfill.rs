@@ -243,9 +243,13 @@ async fn drive_one<C: Objects + Functions + Clock>(
         let condition = there.as_ref().map_or(Condition::Absent, |there| Condition::Matches(&there.etag));
         // One that waits stands for a version that may be newer, and need not have been crawled.
         let marker = match &there {
-            Some(Versioned { value: Marker { event, crawl, noted_at, .. }, .. }) => {
-                Marker { event: event.clone(), crawl: crawl.clone(), noted_at: *noted_at, ..fresh }
-            }
+            Some(Versioned { value: there, .. }) => Marker {
+                id: there.id.clone(),
+                event: there.event.clone(),
+                crawl: there.crawl.clone(),
+                noted_at: there.noted_at,
+                ..fresh
+            },
             None => fresh,
         };
         let bytes = ledger::body(&marker);

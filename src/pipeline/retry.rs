@@ -72,8 +72,8 @@ async fn retry_one<C: Objects + Functions + Clock>(cloud: &C, dataset: &str, key
     let fresh = Marker::new(dataset, key, Origin::Retry, None, now);
     let fresh = match marker.map(|marker| marker.value) {
         // A backfill asks for more than a retry.
-        Some(Marker { origin: Origin::Backfill, event, crawl, columns_of, .. }) => {
-            Marker { origin: Origin::Backfill, event, crawl, columns_of, ..fresh }
+        Some(Marker { origin: Origin::Backfill, id, event, crawl, columns_of, .. }) => {
+            Marker { origin: Origin::Backfill, id, event, crawl, columns_of, ..fresh }
         }
         Some(Marker { event, .. }) => Marker { event, ..fresh },
         None => fresh,

@@ -209,42 +209,4 @@ impl Aws {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn transform(component: &str) -> Transform {
-        Transform {
-            name: "clean".into(),
-            component: component.into(),
-            precompiled: None,
-            config: BTreeMap::new(),
-            memory_mb: 1,
-            call_seconds: 1,
-        }
-    }
-
-    #[test]
-    fn an_artifact_that_is_not_what_the_manifest_names_is_refused_by_both_hashes() {
-        let sha256 = hex::encode(Sha256::digest(b"component"));
-        assert_eq!(check("s3://a/x.wasm", &sha256, b"component"), Ok(()));
-        let error = EngineError::from(check("s3://a/x.wasm", &sha256, b"other").unwrap_err());
-        let EngineError::Retriable(message) = error else { panic!("permanent") };
-        assert!(message.contains("s3://a/x.wasm") && message.contains(&sha256), "{message}");
-        assert!(message.contains("lake apply"), "{message}");
-    }
-
-    #[test]
-    fn the_plugins_of_the_last_conversions_are_kept() {
-        let mut kept = Kept::default();
-        for number in 0..PLUGINS_KEPT_MAX {
-            kept.put(&transform(&number.to_string()), number);
-        }
-        assert_eq!(kept.get(&transform("0")), Some(0));
-        kept.put(&transform("more"), 99);
-        assert_eq!((kept.get(&transform("0")), kept.get(&transform("1"))), (Some(0), None));
-        let renamed = Transform { name: "other".into(), ..transform("0") };
-        assert_eq!(kept.get(&renamed), None, "errors would call it by another dataset's name");
-    }
-}
+mod tests;

@@ -51,6 +51,10 @@ enum Happening {
     Kill { task: usize },
     /// Time passes.
     Wait { minutes: i64 },
+    /// An apply: the dataset has another plugin, or none.
+    Deploy { plugin: Option<&'static str> },
+    /// Somebody has all that is stale converted again.
+    Backfill,
 }
 
 fn fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
@@ -86,6 +90,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         14 => (0..5_usize, 1..12_usize).prop_map(|(task, calls)| Happening::Step { task, calls }),
         1 => (0..5_usize).prop_map(|task| Happening::Kill { task }),
         1 => (1..30_i64).prop_map(|minutes| Happening::Wait { minutes }),
+        1 => prop::option::of(prop::sample::select(PLUGINS.to_vec())).prop_map(|plugin| Happening::Deploy { plugin }),
+        1 => Just(Happening::Backfill),
     ]
 }
 
@@ -162,6 +168,8 @@ fn play(world: &World, happenings: &[Happening]) {
                 }
             }
             Happening::Kill { task } if !tasks.is_empty() => drop(tasks.remove(task % tasks.len())),
+            Happening::Deploy { plugin } => world.deploy(plugin),
+            Happening::Backfill => drop(world.backfill()),
             Happening::Wait { minutes } => world.advance(jiff::SignedDuration::from_mins(minutes)),
             Happening::Step { .. } | Happening::Kill { .. } => {}
         }
@@ -181,5 +189,12 @@ proptest! {
         // Neither S3 nor Glue tells of anything more: the sweep finds all.
         world.settle();
         world.assert_sound();
+        world.deploy(Some("marks"));
+        world.put_and_tell("in/last.csv", "last");
+        world.settle();
+        world.backfill();
+        world.settle();
+        world.assert_sound();
+        world.assert_current();
     }
 }
