@@ -54,36 +54,22 @@ const KEYS_SHOWN_MAX: usize = 20;
 pub struct Args {
     /// A `[dataset.NAME]` of lake.toml.
     #[arg(value_name = "DATASET")]
-    dataset: String,
+    pub dataset: String,
     /// Shows what would be converted, and converts nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Does not ask.
     #[arg(short, long)]
-    yes: bool,
+    pub yes: bool,
     /// Follows every object until it is committed or parked: the default.
     #[arg(long, overrides_with = "no_wait")]
-    wait: bool,
+    pub wait: bool,
     /// Only sees to it that the objects are on their way.
     #[arg(long)]
-    no_wait: bool,
+    pub no_wait: bool,
     /// Longest wait for all of them, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = WAIT_SECONDS_DEFAULT)]
-    timeout: u64,
-}
-
-impl Args {
-    /// What `lake backfill DATASET --yes` means.
-    pub fn yes(dataset: &str) -> Self {
-        Args {
-            dataset: dataset.to_owned(),
-            dry_run: false,
-            yes: true,
-            wait: true,
-            no_wait: false,
-            timeout: WAIT_SECONDS_DEFAULT,
-        }
-    }
+    pub timeout: u64,
 }
 
 /// What became of an object.
