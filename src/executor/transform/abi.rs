@@ -28,7 +28,7 @@ const _: () = assert!(cfg!(target_endian = "little"), "decimals cross the border
 pub(super) fn aligned(array: &ArrayRef) -> Cow<'_, ArrayRef> {
     let nulls = array.nulls().map(NullBuffer::inner);
     let bits = array.as_boolean_opt().map(BooleanArray::values);
-    let offsets = array.as_string_opt::<i32>().map(|text| text.value_offsets());
+    let offsets = array.as_string_opt::<i32>().map(StringArray::value_offsets);
     let fits = |bits: Option<&BooleanBuffer>| bits.is_none_or(|bits| bits.offset() % 8 == 0);
     if fits(nulls) && fits(bits) && offsets.is_none_or(|offsets| offsets[0] == 0) {
         return Cow::Borrowed(array);

@@ -88,7 +88,7 @@ impl Instance {
 
     /// The batch has the columns that the plugin was opened with: a fault of lake's own, if not.
     fn check(&self, batch: &RecordBatch) -> Result<(), PluginError> {
-        let types = batch.columns().iter().map(|column| column.data_type());
+        let types = batch.columns().iter().map(Array::data_type);
         if types.eq(self.input.fields().iter().map(|field| field.data_type())) {
             return Ok(());
         }

@@ -7,6 +7,7 @@ mod hostile;
 mod precompiled;
 mod round_trip;
 mod shape;
+mod words;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

@@ -185,7 +185,7 @@ pub(super) struct Output {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "plugins make them")]
+#[cfg_attr(not(test), expect(dead_code, reason = "plugins make them"))]
 pub(super) enum Level {
     #[component(name = "debug")]
     Debug,
