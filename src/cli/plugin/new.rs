@@ -79,7 +79,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut shared = Vec::new();
     for (part, files) in [("wit", sdk::WIT), ("sdk/rust", sdk::RUST)] {
         if !plugins.join(part).exists() {
-            write(plugins, files, |text| text.to_owned())?;
+            write(plugins, files, str::to_owned)?;
             shared.push(plugins.join(part));
         }
     }
