@@ -80,6 +80,11 @@ fn inspect_tells_what_a_plugin_is_and_what_it_does_with_columns() {
     assert_eq!(about["open"]["reads"], serde_json::json!(["v"]));
     assert_eq!(about["open"]["columns"].as_array().unwrap().len(), 2);
     assert!(about["precompiled_bytes"]["arm64"].as_u64().unwrap() > 0);
+    let toml = "[lake]\nname = \"l\"\n[dataset.rows]\nsource = \"rows/\"\ntransform = \"plugins/by-value\"\n\
+        [dataset.rows.schema]\nname = \"string\"\nv = \"int64\"\n";
+    fs::write(root.path().join("lake.toml"), toml).unwrap();
+    let of_dataset = lake(root.path(), &["plugin", "inspect", "by-value", "--dataset", "rows", "--json"]).document();
+    assert_eq!(of_dataset["open"], about["open"]);
     let text = lake(root.path(), &["plugin", "inspect", "plugins/by-value/by-value.wasm"]).ok();
     assert!(text.contains("lake:transform@0.1.0"), "{text}");
 }
@@ -140,9 +145,6 @@ fn a_plugin_that_must_be_built_says_what_to_install() {
     // A machine without cargo.
     let told = command.env("PATH", Path::new("/nowhere")).output().unwrap();
     let told = String::from_utf8(told.stderr).unwrap();
-    assert!(
-        told.contains("the plugin in ./plugins/late is not built, and there is no cargo on this machine"),
-        "{told}"
-    );
+    assert!(told.contains("the plugin in plugins/late is not built, and there is no cargo on this machine"), "{told}");
     assert!(told.contains("rustup target add wasm32-unknown-unknown"), "{told}");
 }

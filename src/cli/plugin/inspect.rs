@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -40,9 +40,21 @@ pub struct Args {
     plugin: Option<PathBuf>,
     #[command(flatten)]
     columns: Columns,
-    /// Configures it. May be repeated.
+    /// Configures it, on top of what lake.toml says for --dataset. May be repeated.
     #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
+}
+
+impl Args {
+    /// What the plugin is told.
+    fn config(&self, context: &Context) -> Result<BTreeMap<String, String>, CliError> {
+        let mut config = match &self.columns.dataset {
+            Some(name) => context.config()?.transforms.remove(name).map(|written| written.config).unwrap_or_default(),
+            None => BTreeMap::new(),
+        };
+        config.extend(settings(&self.settings)?);
+        Ok(config)
+    }
 }
 
 pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -55,7 +67,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let compiling = begun.elapsed();
     let about = About::of(&component, &plugin, compiling, cache.folder())?;
     let opened = match columns {
-        Some(columns) => Some(Opened::of(&plugin, &settings(&args.settings)?, columns)?),
+        Some(columns) => Some(Opened::of(&plugin, &args.config(context)?, columns)?),
         None => None,
     };
     about.say(context, &component);
@@ -78,12 +90,7 @@ struct About {
 }
 
 impl About {
-    fn of(
-        component: &Component,
-        plugin: &Plugin,
-        compiling: Duration,
-        cache: &std::path::Path,
-    ) -> Result<About, CliError> {
+    fn of(component: &Component, plugin: &Plugin, compiling: Duration, cache: &Path) -> Result<About, CliError> {
         let described = plugin.describe(&Limits::default())?;
         let imports = Plugin::imports(&component.name, &component.bytes)?;
         let version = |import: &String| {

@@ -8,11 +8,11 @@ use std::{
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::config::FILE_NAME;
+use crate::{config::FILE_NAME, files};
 
 use super::{
     super::{console::Style, context::Context, error::CliError},
-    place::{NO_PLUGINS, PLUGINS},
+    place::{NO_PLUGINS, PLUGINS, within},
     sdk,
 };
 
@@ -64,8 +64,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let Language::Rust = args.lang;
     let plain = args.name.components().count() == 1 && args.name.file_name() == Some(args.name.as_os_str());
     let folder = match plain {
-        true => context.folder().join(PLUGINS).join(&args.name),
-        false => context.folder().join(&args.name),
+        true => within(context.folder(), &Path::new(PLUGINS).join(&args.name)),
+        false => within(context.folder(), &args.name),
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     check_name(&name).map_err(|why| {
@@ -75,11 +75,11 @@ pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return Err(CliError::failed(format!("{} is not empty; nothing was written", folder.display()))
             .hint("name a plugin that does not exist yet"));
     }
-    let plugins = folder.parent().unwrap_or(Path::new("."));
+    let plugins = files::parent(&folder);
     let mut shared = Vec::new();
     for (part, files) in [("wit", sdk::WIT), ("sdk/rust", sdk::RUST)] {
         if !plugins.join(part).exists() {
-            write(plugins, files, |text| text.to_owned())?;
+            write(plugins, files, str::to_owned)?;
             shared.push(plugins.join(part));
         }
     }

@@ -24,9 +24,10 @@ pub const NO_PLUGINS: &[&str] = &["sdk", "wit"];
 /// folder that the user is in, else the project's only one.
 pub fn plugin(context: &Context, named: Option<&Path>) -> Result<PathBuf, CliError> {
     let folder = context.folder();
-    let known = folders(&folder.join(PLUGINS));
+    let known = folders(&within(folder, Path::new(PLUGINS)));
     if let Some(named) = named {
-        let found = [folder.join(named), folder.join(PLUGINS).join(named)].into_iter().find(|path| path.exists());
+        let places = [within(folder, named), within(folder, &Path::new(PLUGINS).join(named))];
+        let found = places.into_iter().find(|path| path.exists());
         return found
             .ok_or_else(|| CliError::usage(format!("there is no plugin {}", named.display())).hint(these(&known)));
     }
@@ -36,6 +37,14 @@ pub fn plugin(context: &Context, named: Option<&Path>) -> Result<PathBuf, CliErr
     match known.as_slice() {
         [only] => Ok(only.clone()),
         _ => Err(CliError::usage("which plugin?").hint(these(&known))),
+    }
+}
+
+/// A path in the folder that the user works in, as the user would write it.
+pub fn within(folder: &Path, path: &Path) -> PathBuf {
+    match folder == Path::new(".") {
+        true => path.to_owned(),
+        false => folder.join(path),
     }
 }
 

@@ -20,6 +20,20 @@ pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 /// Most lines of cargo's words that an error repeats: the last ones.
 const WORDS_LINES_MAX: usize = 60;
 
+/// What cargo tells of its progress begins with these; an error does not repeat it.
+const PROGRESS: &[&str] = &[
+    "Adding",
+    "Blocking",
+    "Checking",
+    "Compiling",
+    "Downloaded",
+    "Downloading",
+    "Finished",
+    "Fresh",
+    "Locking",
+    "Updating",
+];
+
 /// By these the compiler and rustup tell that a target's standard library is not there.
 const TARGET_MISSING: &[&str] = &["target may not be installed", "rustup target add", "can't find crate for `core`"];
 
@@ -107,13 +121,21 @@ fn hear(mut stderr: impl BufRead, said: &mut dyn FnMut(&str)) -> String {
     while stderr.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         said(&text);
+        line.clear();
+        if is_progress(&text) {
+            continue;
+        }
         if last.len() == WORDS_LINES_MAX {
             last.pop_front();
         }
         last.push_back(text);
-        line.clear();
     }
     Vec::from(last).join("\n")
+}
+
+/// Cargo sets its words on progress to the right of a margin, the compiler its own to the left.
+fn is_progress(line: &str) -> bool {
+    line.starts_with(' ') && line.split_whitespace().next().is_some_and(|word| PROGRESS.contains(&word))
 }
 
 /// One of cargo's messages: <https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>.
@@ -135,8 +157,7 @@ fn built(messages: &[u8], folder: &Path) -> Option<PathBuf> {
         .filter(|message| message.reason == "compiler-artifact")
         .filter(|message| message.manifest_path.canonicalize().is_ok_and(|path| path == manifest))
         .flat_map(|message| message.filenames)
-        .filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))
-        .next_back()
+        .rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 #[cfg(test)]
@@ -160,10 +181,11 @@ mod tests {
 
     #[test]
     fn the_last_of_many_words_are_kept_and_all_are_passed_on() {
-        let text: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        let lines: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        let text = format!("   Compiling syn v3.0.0\n{lines}    Finished in 1 s\n");
         let mut heard = 0;
         let words = hear(text.as_bytes(), &mut |_| heard += 1);
-        assert_eq!((heard, words.lines().count(), words.lines().next()), (100, WORDS_LINES_MAX, Some("line 40")));
+        assert_eq!((heard, words.lines().count(), words.lines().next()), (102, WORDS_LINES_MAX, Some("line 40")));
     }
 
     #[test]
