@@ -129,7 +129,9 @@ build_std() {
     ln -s "$library" "$WORK/sysroot/lib/rustlib/src/rust/library"
     printf '[package]\nname = "nothing"\nedition = "2021"\n[workspace]\n' >"$build/Cargo.toml"
     printf '#![no_std]\n' >"$build/src/lib.rs"
-    local flags="--remap-path-prefix=$library=/rustc/library -Cembed-bitcode=yes"
+    # No panic of a transform is to name a folder of this machine.
+    local flags="--remap-path-prefix=$WORK/sysroot/lib/rustlib/src/rust/library=/rust/library"
+    flags+=" --remap-path-prefix=$library=/rust/library"
     # Unstable features are for this build alone; transforms are built without.
     (
         cd "$build"

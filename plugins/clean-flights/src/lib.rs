@@ -57,6 +57,7 @@ impl RowTransform for CleanFlights {
         })
     }
 
+    #[inline]
     fn row(&mut self, row: Row<'_>, out: &mut RowOut) -> Result<Outcome, Reject> {
         let dep_time = row.get(self.dep_time);
         if dep_time.is_none() && !self.keep_cancelled {

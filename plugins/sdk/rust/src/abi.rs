@@ -7,14 +7,14 @@ use std::cell::RefCell;
 
 use crate::{BatchTransform, Config, Opened, column, log::Level, session, types};
 
-mod bindings {
-    #![allow(unsafe_code, clippy::all, unused_qualifications, reason = "wit-bindgen writes it")]
+pub mod bindings {
+    #![allow(unsafe_code, clippy::all, missing_docs, unused_qualifications, reason = "wit-bindgen writes it")]
     wit_bindgen::generate!({
         world: "transform",
         path: "../../wit",
         pub_export_macro: true,
         export_macro_name: "__export_world",
-        default_bindings_module: "lake_transform::abi",
+        default_bindings_module: "lake_transform::abi::bindings",
     });
 }
 
@@ -23,10 +23,7 @@ use bindings::lake::transform::{
     types::{Column, DataType, DecimalType, RowError, Text, Values},
 };
 
-#[doc(hidden)]
-pub use bindings::{
-    __export_world, __export_world_cabi, _export_describe_cabi, Batch, Contract, Description, Field, Guest, Output,
-};
+pub use bindings::{Batch, Contract, Description, Field, Guest, Output};
 
 pub fn describe(name: &str, version: &str) -> Description {
     Description { name: name.to_owned(), version: version.to_owned() }

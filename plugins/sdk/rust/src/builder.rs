@@ -11,7 +11,7 @@ use crate::{
 struct Valid(Vec<u8>);
 
 impl Valid {
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, row: usize) {
         if row / 8 >= self.0.len() {
             self.grow(row);
@@ -56,7 +56,7 @@ impl<T: Copy + Default> Fixed<T> {
         self.valid = Valid(vec![0; bytes_of_bits(rows)]);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, row: usize, value: T) {
         if row >= self.values.len() {
             self.grow(row);
@@ -101,7 +101,7 @@ impl Bits {
         self.valid = Valid(vec![0; bytes_of_bits(rows)]);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, row: usize, value: bool) {
         if value {
             self.values.set(row)
@@ -145,6 +145,27 @@ impl Default for Strings {
     }
 }
 
+/// Appends a string. In WASM a copy of unknown length is a call to the host, which costs more than most strings have
+/// bytes; short ones are written as two words that may overlap.
+#[inline(always)]
+fn append(bytes: &mut Vec<u8>, text: &[u8]) {
+    fn overlapping<const N: usize>(bytes: &mut Vec<u8>, text: &[u8]) {
+        let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else { return };
+        let end = bytes.len() + text.len();
+        bytes.extend_from_slice(first);
+        bytes.extend_from_slice(first);
+        bytes[end - N..end].copy_from_slice(last);
+        bytes.truncate(end);
+    }
+    match text.len() {
+        0 => {}
+        1..=3 => text.iter().for_each(|&byte| bytes.push(byte)),
+        4..=8 => overlapping::<4>(bytes, text),
+        9..=16 => overlapping::<8>(bytes, text),
+        _ => bytes.extend_from_slice(text),
+    }
+}
+
 /// Bytes a string is taken to have, until it is known.
 const STRING_BYTES_GUESS: usize = 8;
 
@@ -155,13 +176,13 @@ impl Strings {
         self.valid = Valid(vec![0; bytes_of_bits(rows)]);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, row: usize, text: &str) {
-        self.begin(row).extend_from_slice(text.as_bytes());
+        append(self.begin(row), text.as_bytes());
     }
 
     /// The buffer, to which the string of the next row is to be appended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&mut self, row: usize) -> &mut Vec<u8> {
         self.valid.set(row);
         self.bytes.truncate(self.offsets[row] as usize);
@@ -174,7 +195,7 @@ impl Strings {
     }
 
     /// The next row is as it is.
-    #[inline]
+    #[inline(always)]
     fn commit(&mut self) {
         self.offsets.push(self.bytes.len() as i32);
     }
@@ -252,7 +273,7 @@ impl Builders {
         self.texts.iter_mut().for_each(|builder| builder.reserve(rows));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn commit(&mut self) {
         for builder in &mut self.texts {
             builder.commit();

@@ -44,7 +44,7 @@ pub(crate) const fn bytes_of_bits(rows: usize) -> usize {
     rows.div_ceil(8)
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn bit(bits: &[u8], at: usize) -> bool {
     bits[at / 8] >> (at % 8) & 1 == 1
 }
@@ -117,6 +117,7 @@ impl Column {
     /// The column with those of its rows, in that order.
     pub(crate) fn gather(&self, rows: &[u32]) -> Column {
         let validity = self.validity.as_deref().map(|bits| gather_bits(bits, rows));
+        let validity = validity.filter(|bits| count_bits(bits, rows.len()) < rows.len());
         Column { validity, values: self.values.gather(rows) }
     }
 }
@@ -141,6 +142,7 @@ mod tests {
         assert_eq!(gathered.validity, Some(vec![0b1011]));
         let text = Text { offsets: vec![0, 2, 4, 4, 5], bytes: b"bcbca".to_vec() };
         assert_eq!(gathered.values, Values::String(text));
+        assert_eq!(column.gather(&[2, 0]).validity, None, "none of these rows is null");
         let decimals = Column { validity: None, values: Values::Decimal(vec![1, 2, 3, 4]) };
         assert_eq!(decimals.gather(&[1, 0]).values, Values::Decimal(vec![3, 4, 1, 2]));
     }

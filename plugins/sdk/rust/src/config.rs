@@ -39,7 +39,7 @@ impl Config {
     /// It is given and is no such value.
     pub fn parse<T: Setting>(&self, name: &str, default: T) -> Result<T, String> {
         let Some(value) = self.get(name) else { return Ok(default) };
-        T::parse(value).ok_or_else(|| format!("config {name} = {value:?}: expected {}", T::EXPECTED))
+        T::parse(value).ok_or_else(|| format!("config {name} = \"{value}\": expected {}", T::EXPECTED))
     }
 
     /// The value of `name`, which must be given.
@@ -50,7 +50,7 @@ impl Config {
         match self.get(name) {
             None => Err(format!("config {name} is missing: {} is needed", T::EXPECTED)),
             Some(value) => {
-                T::parse(value).ok_or_else(|| format!("config {name} = {value:?}: expected {}", T::EXPECTED))
+                T::parse(value).ok_or_else(|| format!("config {name} = \"{value}\": expected {}", T::EXPECTED))
             }
         }
     }
@@ -63,7 +63,7 @@ impl Config {
         let first = choices.first().copied().unwrap_or_default();
         let value = self.get(name).unwrap_or(first);
         let known = choices.iter().find(|choice| **choice == value);
-        known.copied().ok_or_else(|| format!("config {name} = {value:?}: expected {}", one_of(choices)))
+        known.copied().ok_or_else(|| format!("config {name} = \"{value}\": expected {}", one_of(choices)))
     }
 
     /// Refuses names that nobody has asked for.
@@ -71,8 +71,8 @@ impl Config {
         let asked = self.asked.borrow();
         let Some((name, _)) = self.pairs.iter().find(|(name, _)| !asked.contains(name)) else { return Ok(()) };
         Err(match asked.as_slice() {
-            [] => format!("config {name:?} is not known: this transform takes no configuration"),
-            known => format!("config {name:?} is not known: this transform knows {}", known.join(", ")),
+            [] => format!("config {name} is not known: this transform takes no configuration"),
+            known => format!("config {name} is not known: this transform knows {}", known.join(", ")),
         })
     }
 }
@@ -80,11 +80,8 @@ impl Config {
 fn one_of(choices: &[&str]) -> String {
     match choices {
         [] => "nothing".to_owned(),
-        [one] => format!("{one:?}"),
-        [start @ .., last] => {
-            let start: Vec<String> = start.iter().map(|choice| format!("{choice:?}")).collect();
-            format!("{} or {last:?}", start.join(", "))
-        }
+        [one] => format!("\"{one}\""),
+        [start @ .., last] => format!("\"{}\" or \"{last}\"", start.join("\", \"")),
     }
 }
 
@@ -161,14 +158,14 @@ mod tests {
         let config = Config::from([("late_minute", "30")]);
         assert_eq!(
             config.refuse_unknown(),
-            Err("config \"late_minute\" is not known: this transform takes no configuration".into())
+            Err("config late_minute is not known: this transform takes no configuration".into())
         );
         config.get("late_minutes");
         config.get("cancelled");
         config.get("late_minutes");
         assert_eq!(
             config.refuse_unknown(),
-            Err("config \"late_minute\" is not known: this transform knows late_minutes, cancelled".into())
+            Err("config late_minute is not known: this transform knows late_minutes, cancelled".into())
         );
         config.get("late_minute");
         assert_eq!(config.refuse_unknown(), Ok(()));

@@ -98,6 +98,8 @@ mod plan;
 mod row;
 mod session;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod types;
 mod value;
 mod view;
@@ -123,6 +125,7 @@ pub use view::Texts;
 macro_rules! export {
     (batch $transform:ty) => {
         #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code, reason = "the border's functions")]
         const _: () = {
             ::std::thread_local! {
                 static OPENED: ::std::cell::RefCell<::std::option::Option<$crate::Opened<$transform>>> =
@@ -150,7 +153,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::abi::__export_world!(Plugin with_types_in $crate::abi);
+            $crate::abi::bindings::__export_world!(Plugin with_types_in $crate::abi::bindings);
         };
 
         #[cfg(not(target_family = "wasm"))]

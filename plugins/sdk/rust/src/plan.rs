@@ -205,7 +205,7 @@ fn check_name(name: &str) -> Result<(), String> {
     if is_name {
         return Ok(());
     }
-    Err(format!("the output {name:?} is no name of a column: a lower-case letter, then letters, digits and `_`"))
+    Err(format!("the output \"{name}\" is no name of a column: a lower-case letter, then letters, digits and `_`"))
 }
 
 fn check_digits(field: &Field) -> Result<(), String> {

@@ -91,7 +91,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The value of a column; `None` where it is null.
-    #[inline]
+    #[inline(always)]
     pub fn get<T: Value + ?Sized>(&self, column: In<T>) -> Option<T::Item<'a>> {
         T::get(&self.batch.views, column.at, self.index)
     }
@@ -100,7 +100,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// It is null: the row is rejected as `missing_value`, with the column's name.
-    #[inline]
+    #[inline(always)]
     pub fn require<T: Value + ?Sized>(&self, column: In<T>) -> Result<T::Item<'a>, Reject> {
         match self.get(column) {
             Some(value) => Ok(value),
@@ -154,7 +154,7 @@ impl RowOut {
     ///
     /// # Panics
     /// A decimal has more digits after the point than its column.
-    #[inline]
+    #[inline(always)]
     pub fn set<'v, T: Value + ?Sized>(&mut self, column: Out<T>, value: impl Into<Option<T::Item<'v>>>) {
         let row = self.sources.len();
         match value.into() {
@@ -204,7 +204,7 @@ impl RowOut {
     /// # Ok(())
     /// # }
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn emit(&mut self) {
         self.in_place &= self.sources.len() == self.source as usize;
         self.builders.commit();
@@ -212,7 +212,7 @@ impl RowOut {
         self.dirty = false;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&mut self, source: usize) {
         self.source = source as u32;
         self.first = self.sources.len();

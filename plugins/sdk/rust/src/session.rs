@@ -1,7 +1,5 @@
 //! A transform at work: opened, then given batches. The border is `abi`'s; here are Rust values alone.
 
-use std::collections::BTreeSet;
-
 use crate::{
     batch::{Batch, BatchOut, BatchTransform},
     column::Column,
@@ -107,23 +105,28 @@ fn finish(plan: &Plan, rows: u32, columns: Vec<Column>, out: BatchOut) -> Result
 
 /// Rows that go on and rows that are set aside are rows of the batch, and not the same ones.
 fn check_rows(rows: u32, sources: Option<&[u32]>, rejects: impl Iterator<Item = u32>) -> Result<(), String> {
-    let rejects: BTreeSet<u32> = rejects.collect();
-    if let Some(row) = rejects.last().filter(|&&row| row >= rows) {
-        return Err(format!("row {row} is rejected, of {rows}"));
+    let mut rejected = Vec::new();
+    for row in rejects {
+        if row >= rows {
+            return Err(format!("row {row} is rejected, of {rows}"));
+        }
+        if rejected.is_empty() {
+            rejected.resize(rows as usize, false);
+        }
+        if std::mem::replace(&mut rejected[row as usize], true) {
+            return Err(format!("row {row} is rejected twice"));
+        }
     }
     let Some(sources) = sources else {
-        return match rejects.first() {
-            Some(row) => Err(format!("row {row} is rejected, and it is not said which rows go on")),
-            None => Ok(()),
+        return match rejected.is_empty() {
+            true => Ok(()),
+            false => Err("rows are rejected, and it is not said which rows go on".to_owned()),
         };
     };
     if let Some(row) = sources.iter().find(|&&row| row >= rows) {
         return Err(format!("row {row} goes on, of {rows}"));
     }
-    if rejects.is_empty() {
-        return Ok(());
-    }
-    match sources.iter().find(|row| rejects.contains(row)) {
+    match sources.iter().find(|&&row| rejected.get(row as usize).is_some_and(|&rejected| rejected)) {
         Some(row) => Err(format!("row {row} is rejected and goes on")),
         None => Ok(()),
     }

@@ -82,7 +82,7 @@ macro_rules! number {
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             fn get<'a>(views: &Views<'a>, at: usize, row: usize) -> Option<Self::Item<'a>> {
                 views.$list[at].get(row).map($wrap)
             }
@@ -95,7 +95,7 @@ macro_rules! number {
                 views.$list[at].validity
             }
 
-            #[inline]
+            #[inline(always)]
             fn set(builders: &mut Builders, at: usize, row: usize, item: Self::Item<'_>) {
                 builders.$list[at].set(row, $bare(item));
             }
@@ -148,7 +148,7 @@ impl Value for bool {
         (from == Type::Boolean).then_some(Kind::Bool)
     }
 
-    #[inline]
+    #[inline(always)]
     fn get<'a>(views: &Views<'a>, at: usize, row: usize) -> Option<Self::Item<'a>> {
         views.bools[at].get(row)
     }
@@ -161,7 +161,7 @@ impl Value for bool {
         views.bools[at].validity
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(builders: &mut Builders, at: usize, row: usize, item: Self::Item<'_>) {
         builders.bools[at].set(row, item);
     }
@@ -193,7 +193,7 @@ impl Value for Decimal {
         matches!(from, Type::Decimal { .. }).then_some(Kind::Decimal)
     }
 
-    #[inline]
+    #[inline(always)]
     fn get<'a>(views: &Views<'a>, at: usize, row: usize) -> Option<Self::Item<'a>> {
         let (view, scale) = &views.decimals[at];
         let [low, high] = view.get(row)?;
@@ -208,7 +208,7 @@ impl Value for Decimal {
         views.decimals[at].0.validity
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(builders: &mut Builders, at: usize, row: usize, item: Self::Item<'_>) {
         let (builder, scale) = &mut builders.decimals[at];
         let Some(Decimal { unscaled, .. }) = item.rescale(*scale) else {
@@ -239,7 +239,7 @@ impl Value for str {
         (from == Type::String).then_some(Kind::Text)
     }
 
-    #[inline]
+    #[inline(always)]
     fn get<'a>(views: &Views<'a>, at: usize, row: usize) -> Option<Self::Item<'a>> {
         views.texts[at].get(row)
     }
@@ -252,7 +252,7 @@ impl Value for str {
         views.texts[at].validity
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(builders: &mut Builders, at: usize, row: usize, item: Self::Item<'_>) {
         builders.texts[at].set(row, item);
     }

@@ -14,14 +14,14 @@ pub struct View<'a, V: ?Sized> {
 }
 
 impl<V: ?Sized> View<'_, V> {
-    #[inline]
+    #[inline(always)]
     fn is_null(&self, row: usize) -> bool {
         self.validity.is_some_and(|validity| !bit(validity, row))
     }
 }
 
 impl<T: Copy> View<'_, [T]> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Option<T> {
         if self.is_null(row) { None } else { Some(self.values[row]) }
     }
@@ -35,7 +35,7 @@ pub struct BitView<'a> {
 }
 
 impl BitView<'_> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Option<bool> {
         let is_null = self.validity.is_some_and(|validity| !bit(validity, row));
         if is_null { None } else { Some(bit(self.values, row)) }
@@ -51,9 +51,10 @@ pub struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The string of a row; empty where it is null.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, row: usize) -> &'a str {
-        &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+        let place = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        self.text.get(place).unwrap_or_else(|| not_text(row))
     }
 
     /// Where each row's string begins, and after the last row the length of [`Texts::text`].
@@ -67,6 +68,12 @@ impl<'a> Texts<'a> {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn not_text(row: usize) -> &'static str {
+    panic!("the offsets of row {row} are not those of a string")
+}
+
 /// Values that are strings.
 #[derive(Debug, Clone, Copy)]
 pub struct TextView<'a> {
@@ -75,7 +82,7 @@ pub struct TextView<'a> {
 }
 
 impl<'a> TextView<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Option<&'a str> {
         let is_null = self.validity.is_some_and(|validity| !bit(validity, row));
         if is_null { None } else { Some(self.values.get(row)) }
