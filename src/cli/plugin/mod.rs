@@ -8,9 +8,11 @@ mod diff;
 mod inspect;
 mod new;
 mod place;
-mod sdk;
+pub mod sdk;
 mod snapshot;
 mod test;
+
+pub use place::PLUGINS;
 
 use clap::Subcommand;
 

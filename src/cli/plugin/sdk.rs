@@ -38,6 +38,24 @@ pub const RUST: &[(&str, &str)] = embedded![
     "sdk/rust/src/view.rs",
 ];
 
+/// What all plugins of a folder are built with.
+pub const CARGO: &[(&str, &str)] = embedded![".cargo/config.toml"];
+
+/// The transform of the sample project, without its component ([`CLEAN_FLIGHTS_COMPONENT`]).
+pub const CLEAN_FLIGHTS: &[(&str, &str)] = embedded![
+    "clean-flights/.gitignore",
+    "clean-flights/Cargo.lock",
+    "clean-flights/Cargo.toml",
+    "clean-flights/README.md",
+    "clean-flights/src/lib.rs",
+    "clean-flights/src/rules.rs",
+    "clean-flights/src/tests.rs",
+];
+
+/// Its component: a project needs no toolchain as long as nobody changes the source.
+pub const CLEAN_FLIGHTS_COMPONENT: (&str, &[u8]) =
+    ("clean-flights/clean-flights.wasm", include_bytes!("../../../plugins/clean-flights/clean-flights.wasm"));
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -57,6 +75,15 @@ mod tests {
                 false => drop(found.insert(path)),
             }
         }
+    }
+
+    #[test]
+    fn a_project_gets_every_file_of_the_sample_transform() {
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+        let mut there = BTreeSet::new();
+        files(&plugins.join("clean-flights"), &mut there);
+        let paths = CLEAN_FLIGHTS.iter().map(|(path, _)| *path).chain([CLEAN_FLIGHTS_COMPONENT.0]);
+        assert_eq!(paths.map(|path| plugins.join(path)).collect::<BTreeSet<_>>(), there);
     }
 
     #[test]
