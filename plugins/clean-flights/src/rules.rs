@@ -9,6 +9,9 @@ const ZONE_MAX: i64 = 14 * 60;
 /// Zones differ from UTC by multiples of this, minutes.
 const ZONE_STEP: i64 = 15;
 
+/// No flight waits for longer, minutes: a year.
+const DELAY_MAX: i64 = 366 * 24 * 60;
+
 /// What the row of a flight says. Times of day are local, as `hhmm`: 517 is 05:17, 2400 the end of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flight {
@@ -104,8 +107,9 @@ pub fn scheduled_at(flight: &Flight) -> Result<i64, Fault> {
         return Err(Fault::Distance);
     }
     let hour_began = (day * i64::from(DAY) + i64::from(minute / 60 * 60)) * MINUTE_MICROS;
-    let zone = hour_began.saturating_sub(flight.time_hour);
-    if zone.saturating_abs() > ZONE_MAX * MINUTE_MICROS || zone % (ZONE_STEP * MINUTE_MICROS) != 0 {
+    // Years of four digits are far from the ends of 64 bits: what wraps is not near 0.
+    let zone = hour_began.wrapping_sub(flight.time_hour);
+    if zone.unsigned_abs() > (ZONE_MAX * MINUTE_MICROS).unsigned_abs() || zone % (ZONE_STEP * MINUTE_MICROS) != 0 {
         return Err(Fault::Zone(zone / MINUTE_MICROS));
     }
     Ok(flight.time_hour + i64::from(minute % 60) * MINUTE_MICROS)
@@ -113,10 +117,10 @@ pub fn scheduled_at(flight: &Flight) -> Result<i64, Fault> {
 
 /// When the flight left, in microseconds since 1970-01-01T00:00:00 UTC.
 ///
-/// Its clock shows the time, and not the day. It is the day on which that time comes closest to the schedule and the
-/// delay: a flight of 23:50 that leaves at 00:20 left the day after, one of 00:05 that leaves at 23:58 the day before,
-/// and one of 09:00 with a delay of 1,500 minutes the day after at 10:00. Where no day makes the three agree, one of
-/// them is wrong.
+/// Its clock shows the time, and not the day. It is the day on which that time is as far from the schedule as the delay
+/// says: a flight of 23:50 that leaves at 00:20, 30 minutes late, left the day after; one of 00:05 that leaves at 23:58,
+/// 7 minutes early, the day before; one of 09:00 that leaves at 10:00, 1,500 minutes late, the day after. Where there is
+/// no such day, one of the three is wrong.
 ///
 /// # Errors
 /// The row cannot be.
@@ -124,16 +128,14 @@ pub fn scheduled_at(flight: &Flight) -> Result<i64, Fault> {
 pub fn departed_at(flight: &Flight, scheduled_at: i64, departure: &Departure) -> Result<i64, Fault> {
     let left = minute_of_day(departure.dep_time).ok_or(Fault::DepartureTime)?;
     let scheduled = minute_of_day(flight.sched_dep_time).ok_or(Fault::ScheduledTime)?;
-    let by_the_clock = left - scheduled;
-    let fault = Fault::Delay(by_the_clock.into());
-    let said = i32::try_from(departure.dep_delay).map_err(|_| fault)?;
-    // Closest to the delay, of all that the clock may mean.
-    let days = said.saturating_sub(by_the_clock).saturating_add(DAY / 2).div_euclid(DAY);
-    let delay = i64::from(by_the_clock) + i64::from(days) * i64::from(DAY);
-    if delay != departure.dep_delay {
+    let fault = Fault::Delay((left - scheduled).into());
+    if !(-DELAY_MAX..=DELAY_MAX).contains(&departure.dep_delay) {
         return Err(fault);
     }
-    scheduled_at.checked_add(delay * MINUTE_MICROS).ok_or(fault)
+    if (departure.dep_delay as i32 - (left - scheduled)) % DAY != 0 {
+        return Err(fault);
+    }
+    scheduled_at.checked_add(departure.dep_delay * MINUTE_MICROS).ok_or(fault)
 }
 
 /// How a flight with that delay is called.

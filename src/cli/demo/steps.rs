@@ -245,7 +245,8 @@ pub(super) async fn show_rejects(context: &Context) -> Result<(), CliError> {
                 .get(name)
                 .map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
-        let line = format!("line {:>3}  {:<16} {}", text("line"), text("code"), text("message"));
+        let (line, column) = (text("line"), text("column").replace("null", "-"));
+        let line = format!("line {line:>3}  {:<9}  {:<15}  {}", column, text("code"), text("message"));
         context.console.note(printable(&line));
     }
     expect("rejected rows, each with its reason", objects.len() as u64, BAD_ROWS_ROWS.rejected)

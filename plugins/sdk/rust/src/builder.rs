@@ -104,9 +104,9 @@ impl Bits {
     #[inline(always)]
     pub(crate) fn set(&mut self, row: usize, value: bool) {
         if value {
-            self.values.set(row)
+            self.values.set(row);
         } else {
-            self.values.unset(row)
+            self.values.unset(row);
         }
         self.valid.set(row);
     }

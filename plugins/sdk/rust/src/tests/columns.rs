@@ -13,7 +13,9 @@ fn open<T: BatchTransform>(columns: &[(&str, Type)]) -> Result<crate::Contract, 
 /// Does only what its plan does; `N` chooses the plan.
 struct Planned<const N: usize>;
 
-const PLANS: &[fn(&mut Plan) -> Result<(), String>] = &[
+type Planning = fn(&mut Plan) -> Result<(), String>;
+
+const PLANS: &[Planning] = &[
     |plan| plan.read::<i64>("a").map(drop),
     |plan| plan.read::<str>("missing").map(drop),
     |plan| {

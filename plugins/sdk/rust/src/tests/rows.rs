@@ -110,8 +110,11 @@ impl RowTransform for Doer {
 
 type Given = (usize, Option<i64>, Option<String>);
 
+/// `copy` and `said` of a row that comes out.
+type Written = (Option<i64>, Option<String>);
+
 /// The rows that come out of one, and whether it is rejected.
-fn account(&(deed, number, ref text): &Given) -> (Vec<(Option<i64>, Option<String>)>, bool) {
+fn account(&(deed, number, ref text): &Given) -> (Vec<Written>, bool) {
     let full = || (number, text.as_ref().map(|text| format!("{text}!")));
     match DEEDS[deed] {
         Deed::Keep | Deed::EmitThenLeave => (vec![full()], false),
@@ -143,7 +146,7 @@ fn check(rows: &[Given]) {
     let accounts: Vec<_> = rows.iter().map(account).collect();
     let expected: Vec<_> =
         accounts.iter().enumerate().flat_map(|(source, (rows, _))| rows.iter().map(move |row| (source, row))).collect();
-    let cells = |cell: &dyn Fn(usize, &(Option<i64>, Option<String>)) -> String| -> Vec<String> {
+    let cells = |cell: &dyn Fn(usize, &Written) -> String| -> Vec<String> {
         expected.iter().map(|&(source, row)| cell(source, row)).collect()
     };
     assert_eq!(done.cells("copy"), cells(&|_, row| written(row.0)));
