@@ -214,7 +214,7 @@ fn reason(error: &wasmtime::Error) -> String {
     shown(&layers.collect::<Vec<_>>().join(": "), REASON_BYTES_MAX)
 }
 
-/// A function's name without the hash that Rust's older mangling puts behind it: `core::panicking::panic::h0123456789abcdef`.
+/// A function's name without the hash that Rust's older mangling puts behind it: `rows::parse::h0123456789abcdef`.
 fn without_hash(name: &str) -> &str {
     match name.rsplit_once("::h") {
         Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
