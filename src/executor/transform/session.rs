@@ -214,12 +214,21 @@ fn reason(error: &wasmtime::Error) -> String {
     shown(&layers.collect::<Vec<_>>().join(": "), REASON_BYTES_MAX)
 }
 
+/// A function's name without the hash that Rust's older mangling puts behind it: `rows::parse::h0123456789abcdef`.
+fn without_hash(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+        _ => name,
+    }
+}
+
 /// The functions it was in, innermost first. Wasmtime demangles their names where it prints them:
 /// `{number}: {module}!{function}`.
 fn places(backtrace: &WasmBacktrace) -> Option<String> {
     let text = backtrace.to_string();
     let names = text.lines().skip(1).filter_map(|line| line.split_once('!'));
-    let mut names: Vec<String> = names.take(FRAMES_MAX).map(|(_, name)| shown(name, FRAME_BYTES_MAX)).collect();
+    let mut names: Vec<String> =
+        names.take(FRAMES_MAX).map(|(_, name)| shown(without_hash(name), FRAME_BYTES_MAX)).collect();
     names.dedup();
     (!names.is_empty()).then(|| names.join(" ← "))
 }

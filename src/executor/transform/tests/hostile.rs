@@ -274,10 +274,13 @@ fn a_plugin_may_refuse_the_dataset_and_fail_a_batch_in_its_own_words() {
 fn a_panic_is_told_with_its_last_words_and_its_place() {
     let guest = idle()
         .transform("(call $deeper) (unreachable)")
-        .function("(func $deeper (call $deepest)) (func $deepest (unreachable))")
+        .function(
+            "(func $deeper (call $\"rows::deepest::h0123456789abcdef\"))
+             (func $\"rows::deepest::h0123456789abcdef\" (unreachable))",
+        )
         .saying(3, "panicked at src/lib.rs:12:5:\nindex out of bounds: the len is 3")
         .saying(1, "this does not matter");
-    insta::assert_snapshot!(said(guest), @"plugin clean stopped in lines 17 to 18: it panicked, or reached code that it must not; its last words: panicked at src/lib.rs:12:5: index out of bounds: the len is 3; in deepest ← deeper ← transform");
+    insta::assert_snapshot!(said(guest), @"plugin clean stopped in lines 17 to 18: it panicked, or reached code that it must not; its last words: panicked at src/lib.rs:12:5: index out of bounds: the len is 3; in rows::deepest ← deeper ← transform");
 }
 
 #[test]
