@@ -27,9 +27,16 @@ use crate::{
     },
 };
 
-/// A bucket of artifacts, and the keys that were asked of it.
+/// A bucket of artifacts.
 #[derive(Debug, Clone, Default)]
-struct Bucket(Arc<StdMutex<(HashMap<String, Vec<u8>>, Vec<String>)>>);
+struct Bucket(Arc<StdMutex<Content>>);
+
+/// What is in it, and the keys that were asked of it.
+#[derive(Debug, Default)]
+struct Content {
+    objects: HashMap<String, Vec<u8>>,
+    asked: Vec<String>,
+}
 
 /// Status of what is not there.
 const ABSENT: u16 = 404;
@@ -39,8 +46,8 @@ impl HttpConnector for Bucket {
         let path = request.uri().split('?').next().unwrap_or_default().to_owned();
         let key = path.split_once("/artifacts/").map_or(path.clone(), |(_, key)| key.to_owned());
         let mut bucket = self.0.lock().unwrap();
-        bucket.1.push(key.clone());
-        let (status, body) = match bucket.0.get(&key) {
+        bucket.asked.push(key.clone());
+        let (status, body) = match bucket.objects.get(&key) {
             Some(body) => (200, body.clone()),
             None => (ABSENT, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>".to_vec()),
         };
@@ -50,12 +57,12 @@ impl HttpConnector for Bucket {
 
 impl Bucket {
     fn with(self, key: &str, bytes: &[u8]) -> Self {
-        self.0.lock().unwrap().0.insert(key.to_owned(), bytes.to_vec());
+        self.0.lock().unwrap().objects.insert(key.to_owned(), bytes.to_vec());
         self
     }
 
     fn asked(&self) -> Vec<String> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().asked.clone()
     }
 
     /// A function of a lake with this bucket.
