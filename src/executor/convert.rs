@@ -4,7 +4,7 @@
 mod matching;
 mod stage;
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Instant};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
@@ -14,7 +14,7 @@ use self::{
 };
 use super::{
     Dialect, Error, Progress, Report, Sink, Source,
-    csv::{BATCH_ROWS_MAX, Decoder, Nulls, Reading, Reject},
+    csv::{BATCH_ROWS_MAX, Decoder, Nulls, Reading, Reject, is_lakes},
     parquet::{self, Writer, Written},
     report::Timings,
     transform::{Deadline, Plugin, PluginError},
@@ -331,11 +331,10 @@ fn plugin_error(name: &str, source: PluginError) -> Error {
 }
 
 /// Counts a rejected row. A plugin may have as many codes as it likes; a report has not.
-fn count(report: &mut Report, code: &Cow<'static, str>) {
+fn count(report: &mut Report, code: &str) {
     report.rejected += 1;
     let by_code = &mut report.rejects_by_code;
-    let is_lakes = matches!(code, Cow::Borrowed(_));
-    let code: &str = match is_lakes || by_code.len() < PLUGIN_CODES_MAX || by_code.contains_key(&**code) {
+    let code = match by_code.len() < PLUGIN_CODES_MAX || by_code.contains_key(code) || is_lakes(code) {
         true => code,
         false => OTHER_CODES,
     };

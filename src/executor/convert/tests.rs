@@ -398,10 +398,10 @@ fn a_transform_without_its_plugin_is_refused() {
 fn a_report_names_so_many_codes_of_a_plugin_and_each_of_lakes() {
     let mut report = Report::default();
     for code in 0..PLUGIN_CODES_MAX + 5 {
-        count(&mut report, &Cow::Owned(format!("code_{code:03}")));
+        count(&mut report, &format!("code_{code:03}"));
     }
-    count(&mut report, &Cow::Owned("code_007".into()));
-    count(&mut report, &Cow::Borrowed("type_mismatch"));
+    count(&mut report, "code_007");
+    count(&mut report, "type_mismatch");
     let by_code = &report.rejects_by_code;
     assert_eq!((by_code["code_007"], by_code[OTHER_CODES], by_code["type_mismatch"]), (2, 5, 1));
     assert_eq!((by_code.len(), by_code.values().sum()), (PLUGIN_CODES_MAX + 2, report.rejected));

@@ -23,5 +23,5 @@ pub use text::SAMPLE_BYTES;
 pub(super) use decode::{Decoded, Decoder};
 pub(super) use nulls::Nulls;
 pub(super) use reading::Reading;
-pub(super) use reject::{Reject, plugin_code};
+pub(super) use reject::{Reject, is_lakes, plugin_code};
 pub(super) use split::{Batch, Row};

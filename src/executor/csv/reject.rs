@@ -54,10 +54,15 @@ impl Code {
 /// The code of a row that a plugin has rejected, as reports and the rejects table have it: the plugin's own, unless
 /// that is one of lake's.
 pub(crate) fn plugin_code(code: String) -> Cow<'static, str> {
-    match Code::ALL.iter().any(|own| own.as_str() == code) {
+    match is_lakes(&code) {
         true => format!("{PLUGIN_CODE_PREFIX}{code}").into(),
         false => code.into(),
     }
+}
+
+/// Whether a code is one of lake's own.
+pub(crate) fn is_lakes(code: &str) -> bool {
+    Code::ALL.iter().any(|own| own.as_str() == code)
 }
 
 /// A rejected row.
