@@ -162,7 +162,8 @@ fn lake_name(folder: &Path) -> String {
     }
     name.truncate(LAKE_NAME_MAX);
     let name = name.trim_end_matches('-');
-    match Config::parse(&lake_toml(name), FILE_NAME, folder) {
+    // Of the whole file nothing but the name can be refused, once the plugins lie beside it.
+    match Config::parse(&format!("[lake]\nname = \"{name}\"\n"), FILE_NAME, folder) {
         Ok(_) => name.to_owned(),
         Err(_) => EXAMPLE_NAME.to_owned(),
     }
@@ -185,6 +186,7 @@ fn tell(context: &Context, folder: &Path, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::package::plugin::component;
 
     #[test]
     fn a_lake_is_named_after_its_folder_where_that_makes_a_name() {
@@ -205,10 +207,19 @@ mod tests {
 
     #[test]
     fn the_project_that_is_written_is_a_sound_one() {
-        let config = Config::parse(&lake_toml("my-lake"), FILE_NAME, Path::new(".")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in files("my-lake") {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let config = Config::load(folder.path()).unwrap();
         assert_eq!(config.lake.name, "my-lake");
         assert_eq!(config.datasets.len(), 1);
         assert_eq!((config.datasets[0].name.as_str(), config.datasets[0].source.as_str()), ("flights", "flights/"));
+        // As it is: built from these sources, so that nothing needs to be built.
+        let plugin = component(&config.transforms["flights"].path, &folder.path().join("cache")).unwrap();
+        assert_eq!((plugin.name.as_str(), plugin.built), ("clean-flights", false));
     }
 
     #[test]

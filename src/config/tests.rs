@@ -138,9 +138,12 @@ fn every_option_is_read() {
 #[test]
 fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
     let text = include_str!("../../examples/flights/lake.toml");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights");
+    let parse = |text: &str| Config::parse(text, FILE_NAME, &folder);
     let config = parse(text).unwrap();
     assert_eq!(config.datasets, [Dataset { catalog: CatalogMode::Crawler, ..Dataset::new("flights", "flights/") }]);
     assert_eq!(config.stacks.keys().collect::<Vec<_>>(), ["local"]);
+    assert!(config.transforms["flights"].path.ends_with("plugins/clean-flights"));
 
     let is_option = |line: &str| line.starts_with('[') || line.split_once(" =").is_some_and(|(key, _)| !key.is_empty());
     let uncommented: Vec<&str> =
