@@ -15,7 +15,7 @@ fn program() -> Program {
     let mut program = Program::default();
     let bucket = program.declare("raw", Bucket {});
     program.declare("raw", BucketVersioning { bucket: bucket.name(), status: "Enabled".into() });
-    program.declare("intake \"one\"", Role { trust: serde_json::Value::Null.into(), description: "".into() });
+    program.declare("intake \"one\"", Role { trust: serde_json::Value::Null, description: "".into() });
     program
 }
 

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use crate::{BatchTransform, Config, Opened, column, log::Level, session, types};
+use crate::{BatchTransform, Config, Opened, RowError as Rejected, Transformed, column, log::Level, types};
 
 pub mod bindings {
     #![allow(unsafe_code, clippy::all, missing_docs, unused_qualifications, reason = "wit-bindgen writes it")]
@@ -49,7 +49,7 @@ pub fn transform<T: BatchTransform>(opened: &RefCell<Option<Opened<T>>>, input: 
     let mut opened = opened.borrow_mut();
     let Some(transform) = opened.as_mut() else { return Err("rows came before `open`".to_owned()) };
     let columns = input.columns.into_iter().map(column_in).collect();
-    let session::Transformed { rows, columns, source_rows, errors } = transform.transform(input.rows, columns)?;
+    let Transformed { rows, columns, source_rows, errors } = transform.transform(input.rows, columns)?;
     let batch = Batch { rows, columns: columns.into_iter().map(column_out).collect() };
     Ok(Output { batch, source_rows, errors: errors.into_iter().map(error_out).collect() })
 }
@@ -120,6 +120,6 @@ fn column_out(column: column::Column) -> Column {
     Column { validity: column.validity, values }
 }
 
-fn error_out(error: session::RowError) -> RowError {
+fn error_out(error: Rejected) -> RowError {
     RowError { row: error.row, code: error.code, column: error.column, message: error.message }
 }

@@ -1,4 +1,4 @@
-//! Transforms for [lake](https://docs.rs/lake): Rust that works on the rows of a table while CSV becomes Parquet.
+//! Transforms for lake: Rust that works on the rows of a table while CSV becomes Parquet.
 //!
 //! A transform is a small WASM component. Lake opens it once for a file, with its configuration and the columns that
 //! come, and then gives it rows. For each row it says: kept, filtered, or rejected with a reason. What it does not
@@ -94,9 +94,9 @@ mod column;
 mod config;
 mod handle;
 pub mod log;
+mod opened;
 mod plan;
 mod row;
-mod session;
 pub mod testing;
 #[cfg(test)]
 mod tests;
@@ -108,10 +108,10 @@ pub use batch::{Batch, BatchOut, BatchTransform, pack};
 pub use column::{Column, Text, Values};
 pub use config::{Config, Setting};
 pub use handle::{In, Out};
+#[doc(hidden)]
+pub use opened::{ByRow, Contract, Opened, RowError, Transformed};
 pub use plan::Plan;
 pub use row::{Outcome, Reject, Row, RowOut, RowTransform};
-#[doc(hidden)]
-pub use session::{ByRow, Contract, Opened, RowError, Transformed};
 pub use types::{Date, Decimal, Field, Schema, Timestamp, Type};
 pub use value::{Plain, Value};
 pub use view::Texts;

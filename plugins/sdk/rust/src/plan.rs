@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use crate::{
     builder::Builders,
     handle::{In, Out},
-    session::Contract,
+    opened::Contract,
     types::{Decimal, Field, Schema, Type},
     value::{Kind, Plain, Value},
 };
