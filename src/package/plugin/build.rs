@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{BufRead, BufReader, ErrorKind, Read},
+    io::{self, BufRead, BufReader, ErrorKind, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -91,6 +91,7 @@ fn run(program: &str, folder: &Path, said: &mut dyn FnMut(&str)) -> Result<Cargo
     // In the plugin's folder: only there does cargo find its .cargo/config.toml.
     let spawned = Command::new(program)
         .args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics"])
+        .args(["--config", &without_place(folder).map_err(failed)?])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -112,6 +113,16 @@ fn run(program: &str, folder: &Path, said: &mut dyn FnMut(&str)) -> Result<Cargo
     let messages = messages.join().expect("BUG: reading a pipe does not panic").map_err(failed)?;
     let status = child.wait().map_err(failed)?;
     Ok(Cargo { success: status.success(), messages, words })
+}
+
+/// A setting of cargo's by which panics name files from the folder of plugins on: what is built here and elsewhere is
+/// the same, and tells nobody where this machine keeps its files. It comes on top of the project's own flags.
+fn without_place(folder: &Path) -> io::Result<String> {
+    let folder = folder.canonicalize()?;
+    let plugins = folder.parent().unwrap_or(&folder);
+    let name = plugins.file_name().unwrap_or_default().to_string_lossy();
+    let flag = toml::Value::String(format!("--remap-path-prefix={}={name}", plugins.display()));
+    Ok(format!("target.{TARGET}.rustflags=[{flag}]"))
 }
 
 /// Passes lines on and keeps the last ones.
@@ -186,6 +197,16 @@ mod tests {
         let mut heard = 0;
         let words = hear(text.as_bytes(), &mut |_| heard += 1);
         assert_eq!((heard, words.lines().count(), words.lines().next()), (102, WORDS_LINES_MAX, Some("line 40")));
+    }
+
+    #[test]
+    fn files_are_named_from_the_folder_of_plugins_on() {
+        let project = tempfile::tempdir().unwrap();
+        let folder = project.path().join("plugins/trips");
+        std::fs::create_dir_all(&folder).unwrap();
+        let place = project.path().canonicalize().unwrap().join("plugins");
+        let expected = format!("target.{TARGET}.rustflags=[\"--remap-path-prefix={}=plugins\"]", place.display());
+        assert_eq!(without_place(&folder).unwrap(), expected);
     }
 
     #[test]
