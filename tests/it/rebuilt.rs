@@ -16,6 +16,36 @@ use crate::{
 
 const PLUGIN: &str = "clean-flights";
 
+/// A contract: found out over the bad rows as well, most columns would be text.
+const CONTRACT: &str = r#"
+[lake]
+name = "flights"
+
+[dataset.flights]
+source = "flights/"
+
+[dataset.flights.schema]
+year = "int64"
+month = "int64"
+day = "int64"
+dep_time = "int64"
+sched_dep_time = "int64"
+dep_delay = "int64"
+arr_time = "int64"
+sched_arr_time = "int64"
+arr_delay = "int64"
+carrier = "string"
+flight = "int64"
+tailnum = "string"
+origin = "string"
+dest = "string"
+air_time = "int64"
+distance = "int64"
+hour = "int64"
+minute = "int64"
+time_hour = "timestamp"
+"#;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -59,9 +89,10 @@ fn converted(plugin: &Path, folder: &Path) -> [RecordBatch; 2] {
     let data = root().join("examples/flights/data");
     let (january, bad) = (data.join("flights-2013-01.csv"), data.join("flights-bad-rows.csv"));
     let out = folder.join("out.parquet");
-    let words = [january.to_str(), bad.to_str(), Some("--out"), out.to_str(), Some("--plugin"), plugin.to_str()];
-    let args: Vec<&str> = ["convert"].into_iter().chain(words.into_iter().map(Option::unwrap)).collect();
-    lake(folder, &args).ok();
+    fs::write(folder.join("lake.toml"), CONTRACT).unwrap();
+    let [january, bad, target, plugin] =
+        [january.as_path(), bad.as_path(), out.as_path(), plugin].map(|path| path.to_str().unwrap());
+    lake(folder, &["convert", january, bad, "--out", target, "--plugin", plugin, "--dataset", "flights"]).ok();
     let read = |path: PathBuf| {
         let batches = rows(fs::read(path).unwrap().into(), usize::MAX).unwrap();
         concat_batches(&batches[0].schema(), &batches).unwrap()

@@ -167,7 +167,7 @@ async fn a_removed_dataset_takes_its_data_along_and_nobody_elses() {
     project.lake(&["apply", "--yes"]).ok();
     put(&project, "rated", "a.csv", ROWS);
     put(&project, "plain", "p.csv", "v\n1\n");
-    project.write("lake.toml", &format!("{}{PLAIN}", &RATED[..RATED.find("[dataset").unwrap()]));
+    project.write("lake.toml", format!("{}{PLAIN}", &RATED[..RATED.find("[dataset").unwrap()]));
     let plan = project.lake(&["plan", "--json"]).document();
     let lines = addresses(&plan);
     for address in ["aws:glue:Tables/rated", "aws:s3:Prefix/rated", "aws:s3:Prefix/raw/in/rated"] {
@@ -191,7 +191,7 @@ async fn a_removed_dataset_leaves_its_data_where_the_stack_keeps_them_and_goes_o
     put(&project, "rated", "a.csv", ROWS);
     let (raw, processed) = (keys(&project, "raw_bucket").await, keys(&project, "processed_bucket").await);
     let rest = &retain[retain.find("[dataset.plain").unwrap()..];
-    project.write("lake.toml", &format!("{}{rest}", &RATED[..RATED.find("[dataset").unwrap()]));
+    project.write("lake.toml", format!("{}{rest}", &RATED[..RATED.find("[dataset").unwrap()]));
     let plan = project.lake(&["plan", "--json"]).document();
     let lines = addresses(&plan);
     assert!(lines.contains(&"forget aws:s3:Prefix/rated".to_owned()), "{lines:?}");
@@ -209,12 +209,12 @@ async fn a_dataset_that_looks_elsewhere_or_is_called_otherwise_keeps_its_files()
     let project = rated(&format!("{RATED}{PLAIN}"));
     project.lake(&["apply", "--yes"]).ok();
     put(&project, "plain", "p.csv", "v\n1\n");
-    project.write("lake.toml", &format!("{RATED}{}", PLAIN.replace("in/plain/", "in/new/")));
+    project.write("lake.toml", format!("{RATED}{}", PLAIN.replace("in/plain/", "in/new/")));
     let text = project.lake(&["apply", "--yes"]).ok();
     assert!(text.contains("plain: the files below in/plain/ stay there, and are no longer read"), "{text}");
-    project.write("lake.toml", &format!("{RATED}{PLAIN}"));
+    project.write("lake.toml", format!("{RATED}{PLAIN}"));
     project.lake(&["apply", "--yes"]).ok();
-    project.write("lake.toml", &format!("{RATED}{}", PLAIN.replace("dataset.plain", "dataset.simple")));
+    project.write("lake.toml", format!("{RATED}{}", PLAIN.replace("dataset.plain", "dataset.simple")));
     project.lake(&["apply", "--yes"]).ok();
     assert_eq!(keys(&project, "raw_bucket").await, ["in/plain/p.csv"]);
     assert_eq!(project.lake(&["plan", "--detailed-exitcode"]).code, 0);
