@@ -101,6 +101,26 @@ fn converted(plugin: &Path, folder: &Path) -> [RecordBatch; 2] {
 }
 
 #[test]
+fn the_sdk_and_the_plugin_pass_their_own_tests() {
+    // Natively, and apart from what is built for WASM by another compiler.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests-native");
+    for package in ["sdk/rust", PLUGIN] {
+        let folder = root().join("plugins").join(package);
+        let mut cargo = Command::new("cargo");
+        cargo.args(["test", "--quiet", "--locked"]).current_dir(folder).env("CARGO_TARGET_DIR", &target);
+        run(&mut cargo);
+    }
+}
+
+#[test]
+fn the_plugin_does_with_its_cases_what_is_written_down() {
+    let folder = root().join("plugins").join(PLUGIN);
+    let tested = lake(root(), &["plugin", "test", folder.to_str().unwrap(), "--json"]).document();
+    let verdicts: Vec<_> = tested["cases"].as_array().unwrap().iter().map(|case| &case["verdict"]).collect();
+    assert_eq!(verdicts, ["passed", "passed"], "{tested}");
+}
+
+#[test]
 fn a_plugin_built_from_its_sources_behaves_as_the_one_that_is_committed() {
     let folder = tempfile::tempdir().unwrap();
     copy(&root().join("plugins"), &folder.path().join("plugins"));

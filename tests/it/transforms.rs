@@ -123,6 +123,39 @@ fn a_changed_transform_is_planned_told_of_and_backfilled() {
     project.lake(&["destroy", "--yes"]).ok();
 }
 
+#[tokio::test]
+async fn a_plugin_that_stops_costs_its_file_a_place_in_the_table_and_nothing_else() {
+    let project = rated(RATED);
+    project.lake(&["apply", "--yes"]).ok();
+    put(&project, "rated", "before.csv", ROWS);
+    let traps = format!("v,note\n{}-1,here\n0,after\n", "0,fine\n".repeat(20_000));
+    let fails = "v,note\n0,fine\n-2,this batch\n";
+    for (name, text, code, words) in [
+        ("traps.csv", traps.as_str(), "plugin_trapped", "by_value stopped in lines "),
+        ("fails.csv", fails, "plugin_failed", "by_value failed in lines 2 to 3: this batch must not be"),
+    ] {
+        let path = project.write(name, text);
+        let parked = project.lake(&["put", "rated", &path, "--wait", "--timeout", "60", "--json"]);
+        assert_eq!(parked.code, 1, "{}", parked.stderr);
+        let document: Value = serde_json::from_str(parked.stdout.lines().last().unwrap()).unwrap();
+        let result = &document["files"][0]["result"];
+        assert_eq!((&result["state"], &result["code"]), (&"parked".into(), &code.into()), "{result}");
+        let message = result["message"].as_str().unwrap();
+        assert!(message.contains(words) && message.contains(name), "{message}");
+    }
+    put(&project, "rated", "after.csv", ROWS);
+    let shown = project.lake(&["show", "rated", "--limit", "100", "--json"]).documents();
+    assert_eq!(shown.len(), 10, "twice the five rows of {ROWS}");
+    // Nothing half-written: two files of rows, two of rejects, no upload that was begun and left.
+    let keys = keys(&project, "processed_bucket").await;
+    let files = |prefix: &str| keys.iter().filter(|key| key.starts_with(prefix)).count();
+    assert_eq!((files("rated/"), files("_lake/rejects/rated/"), files("_lake/parked/rated/")), (2, 2, 2), "{keys:?}");
+    let outputs = project.lake(&["outputs", "--json"]).document();
+    let bucket = outputs["processed_bucket"].as_str().unwrap();
+    let uploads = project.s3().await.list_multipart_uploads().bucket(bucket).send().await.unwrap();
+    assert_eq!(uploads.uploads(), []);
+}
+
 #[test]
 fn datasets_may_share_a_plugin_and_one_may_change_it() {
     let shared = RATED.to_owned() + &RATED[RATED.find("[dataset").unwrap()..].replace("rated", "other");

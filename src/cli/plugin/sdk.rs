@@ -50,6 +50,12 @@ pub const CLEAN_FLIGHTS: &[(&str, &str)] = embedded![
     "clean-flights/src/lib.rs",
     "clean-flights/src/rules.rs",
     "clean-flights/src/tests.rs",
+    "clean-flights/tests/cancelled-kept.csv",
+    "clean-flights/tests/cancelled-kept.expected.txt",
+    "clean-flights/tests/cancelled-kept.toml",
+    "clean-flights/tests/flights.csv",
+    "clean-flights/tests/flights.expected.txt",
+    "clean-flights/tests/flights.toml",
 ];
 
 /// Its component: a project needs no toolchain as long as nobody changes the source.
