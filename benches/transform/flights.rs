@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringBuilder, TimestampMicrosecondArray, UInt32Array},
-    compute::take,
+    compute::{concat_batches, take},
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
 use lake::{
@@ -25,6 +25,8 @@ use super::{
 
 /// The plugin's own defaults.
 const THRESHOLDS: Thresholds = Thresholds { late: 15, very_late: 60 };
+/// Rows of a batch: as many as the decoder makes.
+const BATCH_ROWS: usize = 8192;
 /// Columns that the plugin takes out of the table, or gives back.
 const TAKEN: &[&str] = &["year", "month", "day", "dep_time", "sched_dep_time", "hour", "minute", "time_hour"];
 
@@ -76,7 +78,7 @@ impl Sink for Memory {
 fn batches() -> Vec<RecordBatch> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights/data");
     let files = ["flights-2013-01.csv", "flights-2013-02.csv"];
-    let batches = files.map(|file| {
+    let months = files.map(|file| {
         let source = FileSource::new(data.join(file));
         let dataset = Dataset::new("flights", "flights/");
         let found = infer(&source, &CsvOptions::default(), false, &Progress::new()).expect("a month of flights");
@@ -84,22 +86,20 @@ fn batches() -> Vec<RecordBatch> {
         let (columns, origin, dialect) = (&found.columns[..], Origin::default(), Some(found.dialect));
         let conversion = Conversion { dataset: &dataset, columns, transform: None, origin, dialect };
         let converted = convert(&source, &conversion, &mut Memory, &Progress::new()).expect("a month of flights");
-        rows(converted.data.expect("rows").into(), usize::MAX).expect("Parquet")
+        let months = rows(converted.data.expect("rows").into(), usize::MAX).expect("Parquet");
+        concat_batches(&months[0].schema(), &months).expect("batches of one table")
     });
-    let slices = batches.into_iter().flatten().flat_map(|batch| {
-        (0..batch.num_rows())
-            .step_by(8192)
-            .map(|at| batch.slice(at, (batch.num_rows() - at).min(8192)))
-            .collect::<Vec<_>>()
-    });
-    // As the decoder makes them: each with buffers of its own.
-    slices
-        .map(|batch| {
-            let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
-            let arrays = batch.columns().iter().map(|column| take(column, &all, None).expect("rows of the batch"));
-            RecordBatch::try_new(batch.schema(), arrays.collect()).expect("the same columns")
-        })
-        .collect()
+    let mut batches = Vec::new();
+    for month in months {
+        for first in (0..month.num_rows()).step_by(BATCH_ROWS) {
+            let rows = BATCH_ROWS.min(month.num_rows() - first);
+            // As the decoder makes them: each with buffers of its own.
+            let places = UInt32Array::from_iter_values((first..first + rows).map(|row| row as u32));
+            let arrays = month.columns().iter().map(|column| take(column, &places, None).expect("rows of the month"));
+            batches.push(RecordBatch::try_new(month.schema(), arrays.collect()).expect("the same columns"));
+        }
+    }
+    batches
 }
 
 /// What the plugin does, in native Rust: kept rows with the columns of the table, filtered rows, rejected rows.
