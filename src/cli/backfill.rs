@@ -54,22 +54,22 @@ const KEYS_SHOWN_MAX: usize = 20;
 pub struct Args {
     /// A `[dataset.NAME]` of lake.toml.
     #[arg(value_name = "DATASET")]
-    pub dataset: String,
+    dataset: String,
     /// Shows what would be converted, and converts nothing.
     #[arg(long)]
-    pub dry_run: bool,
+    dry_run: bool,
     /// Does not ask.
     #[arg(short, long)]
-    pub yes: bool,
+    yes: bool,
     /// Follows every object until it is committed or parked: the default.
     #[arg(long, overrides_with = "no_wait")]
-    pub wait: bool,
+    wait: bool,
     /// Only sees to it that the objects are on their way.
     #[arg(long)]
-    pub no_wait: bool,
+    no_wait: bool,
     /// Longest wait for all of them, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = WAIT_SECONDS_DEFAULT)]
-    pub timeout: u64,
+    timeout: u64,
 }
 
 /// What became of an object.
@@ -173,7 +173,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// Finds what is stale, asks, and has it converted.
-pub async fn backfill(args: &Args, context: &Context) -> Result<Done, CliError> {
+async fn backfill(args: &Args, context: &Context) -> Result<Done, CliError> {
     let console = &context.console;
     let deployed = Deployed::open(context).await?;
     let name = &deployed.dataset(&args.dataset)?.name;

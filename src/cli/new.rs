@@ -129,7 +129,7 @@ fn files(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Whether nothing is in the folder; what git keeps there is no one's work yet.
-fn is_free(folder: &Path) -> io::Result<bool> {
+pub(super) fn is_free(folder: &Path) -> io::Result<bool> {
     match fs::read_dir(folder) {
         Ok(entries) => {
             for entry in entries {

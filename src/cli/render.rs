@@ -14,7 +14,9 @@ use crate::{
 use super::{
     console::{Console, Style},
     control::Meaning,
-    differences, stale, transforms,
+    differences,
+    plugin::listed,
+    stale,
 };
 
 /// A plan as a JSON document.
@@ -96,7 +98,7 @@ pub fn meaning(console: &Console, plan: &Plan, meaning: &Meaning) {
     let is_news = plan.changes.iter().any(|change| change.address.to_string() == "aws:s3:Object/manifest");
     for known in transforms.iter().filter(|_| is_news) {
         let columns = match &known.columns {
-            Some(columns) => transforms::listed(columns),
+            Some(columns) => listed(columns),
             None => "known with the first file".to_owned(),
         };
         let (plugin, hash) = (console.paint(&known.plugin, Style::Strong), stale::shown(&known.component));

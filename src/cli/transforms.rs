@@ -4,8 +4,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use futures::{StreamExt, TryStreamExt, stream};
 use miette::Diagnostic;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -20,7 +22,7 @@ use crate::{
     program::{EXECUTOR_MEMORY_MB, FunctionSize},
 };
 
-use super::{context::Context, deployed::Deployed, error::CliError};
+use super::{context::Context, deployed::Deployed, error::CliError, plugin::listed};
 
 // A plugin that lake.toml may have fits into the function beside the executor.
 const _: () = assert!(TRANSFORM_MEMORY_MB_MAX + EXECUTOR_MEMORY_MB <= FunctionSize::CONVERT.memory_mb);
@@ -75,38 +77,35 @@ pub async fn resolve(
         return Ok(resolved);
     }
     let made = make(config, architecture, &cache).await?;
-    let mut asked = Vec::new();
-    for dataset in &mut resolved.datasets {
-        let (Some(written), Some(made)) = (config.transforms.get(&dataset.name), made.get(&dataset.name)) else {
-            continue;
-        };
-        if made.component.built {
-            context.console.note(format!("built the plugin {} of {}", made.component.name, dataset.name));
+    for Made { component, precompiled } in made.values().map(AsRef::as_ref) {
+        if component.built {
+            context.console.note(format!("built the plugin {}", component.name));
         }
-        dataset.transform = Some(described(written, made));
-        for (sha256, path) in
-            [(&made.component.sha256, &made.component.path), (&made.precompiled.sha256, &made.precompiled.path)]
-        {
+        for (sha256, path) in [(&component.sha256, &component.path), (&precompiled.sha256, &precompiled.path)] {
             resolved.assets.push((sha256.clone(), path.clone()));
         }
-        asked.push(ask(dataset, deployed).await?);
     }
-    let (written, components) = (config.transforms.clone(), made);
-    let opened = tokio::task::spawn_blocking(move || open_all(asked, &written, &components, &cache)).await;
+    let mut asking = Vec::new();
+    for dataset in &mut resolved.datasets {
+        let Some(written) = config.transforms.get(&dataset.name) else { continue };
+        let made = &made[&written.path];
+        dataset.transform = Some(described(written, made));
+        asking.push((dataset.clone(), written.clone(), Arc::clone(made)));
+    }
+    let asked: Vec<Asked> = stream::iter(asking)
+        .map(async |(dataset, written, made)| ask(dataset, written, made, deployed).await)
+        .buffered(context.parallel)
+        .try_collect()
+        .await?;
+    let opened = tokio::task::spawn_blocking(move || open_all(asked, &cache)).await;
     resolved.known = opened.map_err(|_| CliError::failed("BUG: looking into the transforms stopped"))??;
     Ok(resolved)
 }
 
 /// What functions get of a transform.
-fn described(written: &config::Transform, made: &Made) -> Transform {
-    Transform {
-        name: made.component.name.clone(),
-        component: made.component.sha256.clone(),
-        precompiled: Some(made.precompiled.sha256.clone()),
-        config: written.config.clone(),
-        memory_mb: written.memory_mb,
-        call_seconds: written.call_seconds,
-    }
+fn described(written: &config::Transform, Made { component, precompiled }: &Made) -> Transform {
+    let transform = component.transform(written.config.clone(), written.memory_mb, written.call_seconds);
+    Transform { precompiled: Some(precompiled.sha256.clone()), ..transform }
 }
 
 /// The datasets as they would be, without looking at any plugin: each is what it is in `deployed`, or stands there under
@@ -133,15 +132,25 @@ pub fn offline(config: &Config, deployed: Option<&Manifest>) -> Vec<Dataset> {
     datasets
 }
 
-/// Builds and precompiles, one after the other: a toolchain uses all processors by itself.
-async fn make(config: &Config, architecture: Architecture, cache: &Path) -> Result<BTreeMap<String, Made>, CliError> {
+/// What is made of each plugin, by its path: datasets may share one. They are built and precompiled one after the other,
+/// as a toolchain uses all processors by itself.
+async fn make(
+    config: &Config,
+    architecture: Architecture,
+    cache: &Path,
+) -> Result<BTreeMap<PathBuf, Arc<Made>>, CliError> {
     let (written, cache) = (config.transforms.clone(), cache.to_owned());
     let make = move || {
-        let (mut made, mut errors) = (BTreeMap::new(), Vec::new());
-        for (dataset, transform) in written {
-            match make_one(&transform.path, architecture, &cache) {
-                Ok(one) => drop(made.insert(dataset, one)),
-                Err(error) => errors.push(unusable(&transform, &error)),
+        let (mut made, mut unusable, mut errors) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for config::Transform { path, place, .. } in written.values() {
+            if !made.contains_key(path) && !unusable.contains_key(path) {
+                match make_one(path, architecture, &cache) {
+                    Ok(one) => drop(made.insert(path.clone(), Arc::new(one))),
+                    Err(error) => drop(unusable.insert(path, told(error))),
+                }
+            }
+            if let Some((message, help)) = unusable.get(path) {
+                errors.push(place.error(message.clone(), "this transform", help.clone()));
             }
         }
         ConfigError::joined(errors).map_or(Ok(made), Err)
@@ -156,49 +165,44 @@ fn make_one(path: &Path, architecture: Architecture, cache: &Path) -> Result<Mad
     Ok(Made { component, precompiled })
 }
 
-fn unusable(written: &config::Transform, error: &BuildError) -> ConfigError {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        message.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    written.place.error(message, "this transform", error.help().map(|help| help.to_string()))
+/// An error with its causes, and what to do.
+fn told(error: BuildError) -> (String, Option<String>) {
+    let help = error.help().map(|help| help.to_string());
+    (format!("{:#}", anyhow::Error::new(error)), help)
 }
 
 /// What a transform is opened with.
 struct Asked {
     dataset: Dataset,
+    written: config::Transform,
+    made: Arc<Made>,
     reads: Option<Vec<Column>>,
     table: Option<Vec<Column>>,
 }
 
 /// Finds out what columns the dataset's transform will get: those of the contract, else those that the table remembers.
-async fn ask(dataset: &Dataset, deployed: Option<&Deployed>) -> Result<Asked, CliError> {
+async fn ask(
+    dataset: Dataset,
+    written: config::Transform,
+    made: Arc<Made>,
+    deployed: Option<&Deployed>,
+) -> Result<Asked, CliError> {
     let table = match deployed {
-        Some(deployed) => deployed.pipeline()?.table(dataset).await?,
+        Some(deployed) => deployed.pipeline()?.table(&dataset).await?,
         None => None,
     };
     let shape = table.map(|table| table.shape);
     let remembered = shape.as_ref().map(|shape| shape.source_columns.as_ref().unwrap_or(&shape.columns).clone());
-    Ok(Asked {
-        reads: dataset.schema.clone().or(remembered),
-        table: shape.map(|shape| shape.columns),
-        dataset: dataset.clone(),
-    })
+    let reads = dataset.schema.clone().or(remembered);
+    Ok(Asked { reads, table: shape.map(|shape| shape.columns), dataset, written, made })
 }
 
-fn open_all(
-    asked: Vec<Asked>,
-    written: &BTreeMap<String, config::Transform>,
-    made: &BTreeMap<String, Made>,
-    cache: &Path,
-) -> Result<Vec<Known>, CliError> {
+fn open_all(asked: Vec<Asked>, cache: &Path) -> Result<Vec<Known>, CliError> {
     let (mut known, mut errors) = (Vec::new(), Vec::new());
-    for Asked { dataset, reads, table } in asked {
+    for Asked { dataset, written, made, reads, table } in asked {
         let Some(transform) = &dataset.transform else { continue };
         let columns = match &reads {
-            Some(reads) => match open(transform, &made[&dataset.name].component.bytes, reads, cache) {
+            Some(reads) => match open(transform, &made.component.bytes, reads, cache) {
                 Ok(columns) => Some(columns),
                 Err(error) => {
                     let help = format!(
@@ -206,8 +210,7 @@ fn open_all(
                         dataset.name,
                         listed(reads)
                     );
-                    let place = &written[&dataset.name].place;
-                    errors.push(place.error(error.to_string(), "does not take these columns", Some(help)));
+                    errors.push(written.place.error(error.to_string(), "does not take these columns", Some(help)));
                     continue;
                 }
             },
@@ -224,11 +227,6 @@ fn open_all(
         });
     }
     ConfigError::joined(errors).map_or(Ok(known), |error| Err(error.into()))
-}
-
-/// The columns as a line.
-pub fn listed(columns: &[Column]) -> String {
-    columns.iter().map(|column| format!("{} {}", column.name, column.ty)).collect::<Vec<_>>().join(", ")
 }
 
 /// What of the table would be otherwise or gone.

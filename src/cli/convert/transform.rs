@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use miette::Diagnostic;
-
 use crate::{
     config,
     dataset::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Transform},
@@ -49,23 +47,10 @@ impl Wanted {
             return Err(CliError::usage(format!("there is no plugin at {}", path.display()))
                 .hint("--plugin takes a .wasm file or a plugin's folder"));
         }
-        let component = package::plugin::component(&path, cache).map_err(|error| {
-            let failed = CliError::failed(&error);
-            match error.help() {
-                Some(help) => failed.hint(help.to_string()),
-                None => failed,
-            }
-        })?;
-        let host = Host::new(Meter::Off).map_err(CliError::failed)?;
-        let plugin = Plugin::compile(&host, &component.name, &component.bytes).map_err(CliError::failed)?;
-        let transform = Transform {
-            name: component.name,
-            component: component.sha256,
-            precompiled: None,
-            config,
-            memory_mb,
-            call_seconds,
-        };
+        let component = package::plugin::component(&path, cache)?;
+        let host = Host::new(Meter::Off)?;
+        let plugin = Plugin::compile(&host, &component.name, &component.bytes)?;
+        let transform = component.transform(config, memory_mb, call_seconds);
         Ok(Loaded { plugin, transform })
     }
 }

@@ -129,14 +129,9 @@ impl Case {
                 .ok_or_else(|| self.wrong(format!("config.{name} must be a string, a number or a boolean")))?;
             config.insert(name, text);
         }
-        Ok(Transform {
-            name: component.name.clone(),
-            component: component.sha256.clone(),
-            precompiled: None,
-            config,
-            memory_mb: settings.memory_mb.unwrap_or(DEFAULT_TRANSFORM_MEMORY_MB),
-            call_seconds: settings.timeout_seconds.unwrap_or(DEFAULT_TRANSFORM_CALL_SECONDS),
-        })
+        let memory_mb = settings.memory_mb.unwrap_or(DEFAULT_TRANSFORM_MEMORY_MB);
+        let call_seconds = settings.timeout_seconds.unwrap_or(DEFAULT_TRANSFORM_CALL_SECONDS);
+        Ok(component.transform(config, memory_mb, call_seconds))
     }
 
     fn settings(&self) -> Result<Settings, CliError> {

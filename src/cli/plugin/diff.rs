@@ -1,5 +1,9 @@
 //! Two texts compared, line by line.
 
+use std::time::{Duration, Instant};
+
+use similar::{Algorithm, Change, ChangeTag, capture_diff_slices_deadline};
+
 /// A line of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -15,58 +19,25 @@ pub enum Line<'a> {
 
 /// Lines that are shown around a difference.
 const AROUND: usize = 3;
-/// Most pairs of lines that are compared to find the shortest difference; beyond, all lines between the first and the
-/// last difference are shown.
-const PAIRS_MAX: usize = 4_000_000;
+/// How long the shortest difference is looked for; then a longer one will do.
+const SEARCH: Duration = Duration::from_secs(1);
 
 /// What leads from `old` to `new`, with some lines around.
 pub fn diff<'a>(old: &'a str, new: &'a str) -> Vec<Line<'a>> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let before = old.iter().zip(&new).take_while(|(one, other)| one == other).count();
-    let (old_rest, new_rest) = (&old[before..], &new[before..]);
-    let after = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(one, other)| one == other).count();
-    let (old_middle, new_middle) = (&old_rest[..old_rest.len() - after], &new_rest[..new_rest.len() - after]);
-    let mut lines: Vec<Line<'a>> = old[..before].iter().copied().map(Line::Same).collect();
-    match old_middle.len().saturating_mul(new_middle.len()) <= PAIRS_MAX {
-        true => lines.extend(shortest(old_middle, new_middle)),
-        false => {
-            lines.extend(old_middle.iter().copied().map(Line::Gone));
-            lines.extend(new_middle.iter().copied().map(Line::New));
-        }
-    }
-    lines.extend(old[old.len() - after..].iter().copied().map(Line::Same));
-    shortened(&lines)
+    shortened(&compared(&old, &new))
 }
 
-/// The shortest way from `old` to `new`, by their longest common subsequence.
-fn shortest<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
-    let width = new.len() + 1;
-    // Length of the longest common subsequence of what begins at these two lines.
-    let mut common = vec![0_u32; (old.len() + 1) * width];
-    for one in (0..old.len()).rev() {
-        for other in (0..new.len()).rev() {
-            common[one * width + other] = match old[one] == new[other] {
-                true => common[(one + 1) * width + other + 1] + 1,
-                false => common[(one + 1) * width + other].max(common[one * width + other + 1]),
-            };
-        }
-    }
-    let (mut one, mut other, mut lines) = (0, 0, Vec::new());
-    while one < old.len() && other < new.len() {
-        if old[one] == new[other] {
-            lines.push(Line::Same(old[one]));
-            (one, other) = (one + 1, other + 1);
-        } else if common[(one + 1) * width + other] >= common[one * width + other + 1] {
-            lines.push(Line::Gone(old[one]));
-            one += 1;
-        } else {
-            lines.push(Line::New(new[other]));
-            other += 1;
-        }
-    }
-    lines.extend(old[one..].iter().copied().map(Line::Gone));
-    lines.extend(new[other..].iter().copied().map(Line::New));
-    lines
+/// Every line of both.
+fn compared<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
+    let ops = capture_diff_slices_deadline(Algorithm::Myers, old, new, Some(Instant::now() + SEARCH));
+    let changes = ops.iter().flat_map(|op| op.iter_changes(old, new));
+    let line = |change: Change<&'a str>| match change.tag() {
+        ChangeTag::Equal => Line::Same(change.value()),
+        ChangeTag::Delete => Line::Gone(change.value()),
+        ChangeTag::Insert => Line::New(change.value()),
+    };
+    changes.map(line).collect()
 }
 
 /// Leaves out what is far from any difference.
@@ -123,7 +94,7 @@ mod tests {
         #[test]
         fn the_difference_leads_from_one_text_to_the_other(old in text(), new in text()) {
             let (old_lines, new_lines): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-            let way = shortest(&old_lines, &new_lines);
+            let way = compared(&old_lines, &new_lines);
             let side = |keep: fn(&Line<'_>) -> bool| -> Vec<&str> {
                 let text = |line: &Line<'_>| match line {
                     Line::Same(text) | Line::Gone(text) | Line::New(text) => Some(text.to_string()),

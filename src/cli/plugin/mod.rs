@@ -12,6 +12,7 @@ pub mod sdk;
 mod snapshot;
 mod test;
 
+pub use columns::listed;
 pub use place::PLUGINS;
 
 use clap::Subcommand;

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{config::FILE_NAME, files};
 
 use super::{
-    super::{console::Style, context::Context, error::CliError},
+    super::{console::Style, context::Context, error::CliError, new::is_free},
     place::{NO_PLUGINS, PLUGINS, within},
     sdk,
 };
@@ -108,14 +108,6 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     match NO_PLUGINS.contains(&name) || RESERVED.contains(&name) {
         true => Err("it is taken"),
         false => Ok(()),
-    }
-}
-
-fn is_free(folder: &Path) -> io::Result<bool> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
     }
 }
 

@@ -31,6 +31,7 @@ pub use instance::{Instance, RowError, Transformed};
 pub use limits::{Deadline, Limits};
 pub use plugin::{Description, Plugin};
 pub use precompiled::{Architecture, Precompiled};
+pub use shape::{COMPONENT_BYTES_MAX, WIT, seems};
 
 /// The package that plugins are built against.
 pub const PACKAGE: &str = "lake:transform";

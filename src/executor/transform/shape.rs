@@ -14,9 +14,9 @@ use super::{
 };
 
 /// Bytes of a component. Those of interpreters have 10 to 20 MB.
-const COMPONENT_BYTES_MAX: usize = 64 << 20;
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 /// The contract, as plugins are built against it.
-const CONTRACT: &str = include_str!("../../../plugins/wit/transform.wit");
+pub const WIT: &str = include_str!("../../../plugins/wit/transform.wit");
 /// What a plugin exports.
 const EXPORTS: [&str; 3] = ["describe", "open", "transform"];
 /// Names that an error lists.
@@ -49,7 +49,12 @@ fn check_kind(bytes: &[u8]) -> Result<(), String> {
     if Parser::is_core_wasm(bytes) {
         return Err("it is a core module, not a component; `lake plugin build` wraps it into one".to_owned());
     }
-    let found = match bytes {
+    Err(format!("it is not a WebAssembly component, but {}", seems(bytes)))
+}
+
+/// What bytes that are no WebAssembly seem to be.
+pub fn seems(bytes: &[u8]) -> &'static str {
+    match bytes {
         [] => "an empty file",
         [0x7f, b'E', b'L', b'F', ..] => "a program for Linux (ELF)",
         [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive",
@@ -60,8 +65,7 @@ fn check_kind(bytes: &[u8]) -> Result<(), String> {
         _ if is_text_format(bytes) => "WebAssembly as text: assemble it first (`wasm-tools parse`)",
         _ if std::str::from_utf8(bytes).is_ok() => "text",
         _ => "something else",
-    };
-    Err(format!("it is not a WebAssembly component, but {found}"))
+    }
 }
 
 fn is_text_format(bytes: &[u8]) -> bool {
@@ -200,7 +204,7 @@ fn contract() -> &'static (Resolve, WorldId) {
     static READ: OnceLock<(Resolve, WorldId)> = OnceLock::new();
     READ.get_or_init(|| {
         let mut resolve = Resolve::default();
-        let package = resolve.push_source("transform.wit", CONTRACT).expect("the contract is part of lake and is WIT");
+        let package = resolve.push_source("transform.wit", WIT).expect("the contract is part of lake and is WIT");
         let world = resolve.select_world(&[package], Some("transform")).expect("the contract has this world");
         (resolve, world)
     })

@@ -11,6 +11,7 @@ mod sources;
 mod wrap;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -23,12 +24,12 @@ use wasmtime::ModuleVersionStrategy;
 pub use self::error::{BuildError, Missing};
 use self::{build::Failure, cache::Cache, sources::Sources, wrap::Unwrappable};
 use crate::{
-    dataset::Architecture,
-    executor::transform::{Host, Meter, Plugin, Precompiled},
+    dataset::{Architecture, Transform},
+    executor::transform::{COMPONENT_BYTES_MAX, Host, Meter, Plugin, Precompiled, seems},
 };
 
-/// Most bytes of a component or module: Lambda has 512 MB for a function's files, and most of it is for data.
-pub const WASM_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most bytes of a component or module: what the host takes.
+pub const WASM_BYTES_MAX: u64 = COMPONENT_BYTES_MAX as u64;
 
 /// A component, ready to be opened and deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,12 @@ impl Component {
     fn new(name: String, path: PathBuf, bytes: Vec<u8>, built: bool) -> Self {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         Component { name, path, bytes, sha256, built }
+    }
+
+    /// The transform that a dataset has in it, configured so.
+    pub fn transform(&self, config: BTreeMap<String, String>, memory_mb: u32, call_seconds: u32) -> Transform {
+        let (name, component) = (self.name.clone(), self.sha256.clone());
+        Transform { name, component, precompiled: None, config, memory_mb, call_seconds }
     }
 }
 
@@ -151,7 +158,7 @@ fn of_file(path: &Path, name: String, cache: &Cache) -> Result<Component, BuildE
 /// The component that the core module at `path` makes.
 fn wrapped(path: &Path, module: &[u8]) -> Result<Vec<u8>, BuildError> {
     if !Parser::is_core_wasm(module) {
-        return Err(BuildError::NotWasm { path: path.to_owned(), found: kind(module) });
+        return Err(BuildError::NotWasm { path: path.to_owned(), found: seems(module) });
     }
     let path = path.to_owned();
     wrap::wrap(module).map_err(|why| match why {
@@ -159,19 +166,6 @@ fn wrapped(path: &Path, module: &[u8]) -> Result<Vec<u8>, BuildError> {
         Unwrappable::Imports(imports) => BuildError::Imports { path, imports },
         Unwrappable::Other(message) => BuildError::Unwrappable { path, message },
     })
-}
-
-/// What a file that is no WebAssembly seems to be.
-fn kind(bytes: &[u8]) -> &'static str {
-    let text = bytes.iter().take(512).all(|byte| !byte.is_ascii_control() || byte.is_ascii_whitespace());
-    match bytes {
-        [] => "an empty file",
-        [0, b'a', b's', b'm', ..] => "WebAssembly of a version that is not known",
-        [b'(', ..] if text => "WebAssembly's text format",
-        [0x7f, b'E', b'L', b'F', ..] => "a Linux program",
-        _ if text => "text",
-        _ => "no WebAssembly",
-    }
 }
 
 fn is_folder(path: &Path) -> Result<bool, BuildError> {

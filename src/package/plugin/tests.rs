@@ -85,11 +85,12 @@ fn what_is_no_wasm_is_called_by_its_name_and_path() {
     let file = folder.path().join("late.wasm");
     for (bytes, found) in [
         (&b""[..], "an empty file"),
-        (b"(module)", "WebAssembly's text format"),
+        (b"(module)", "WebAssembly as text: assemble it first (`wasm-tools parse`)"),
         (b"fn main() {}\n", "text"),
-        (b"\x7fELF\x02", "a Linux program"),
-        (b"\0asm\x02\0\0\0", "WebAssembly of a version that is not known"),
-        (b"PK\x03\x04\0\0", "no WebAssembly"),
+        (b"\x7fELF\x02", "a program for Linux (ELF)"),
+        (b"\0asm\x02\0\0\0", "of a version of WebAssembly that lake does not know"),
+        (b"PK\x03\x04\0\0", "a zip archive"),
+        (b"\x89\x01\x02", "something else"),
     ] {
         write(&file, bytes);
         let error = component(&file, folder.path()).unwrap_err().to_string();

@@ -13,10 +13,9 @@ use wit_parser::{
     abi::{AbiVariant, WasmSignature, WasmType},
 };
 
-use crate::executor::transform::{PACKAGE, VERSION};
+use crate::executor::transform::{PACKAGE, VERSION, WIT};
 
 /// The contract.
-pub(super) const WIT: &str = include_str!("../../../plugins/wit/transform.wit");
 /// The world of it that transforms export.
 const WORLD: &str = "transform";
 

@@ -2,22 +2,15 @@
 
 use std::sync::LazyLock;
 
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-
 use super::*;
 use crate::executor::{
     csv::{BATCH_ROWS_MAX, PLUGIN_CODE_PREFIX},
     local::FileSink,
-    transform::{Host, Meter},
+    transform::{Host, Meter, tests::guests},
 };
 
 static BY_VALUE: LazyLock<Plugin> = LazyLock::new(|| {
-    let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_source("transform.wit", include_str!("../../../../plugins/wit/transform.wit")).unwrap();
-    let world = resolve.select_world(&[package], None).unwrap();
-    let mut module = wat::parse_str(include_str!("../../../../tests/guests/by_value.wat")).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    let component = ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap();
+    let component = guests::component(include_str!("../../../../tests/guests/by_value.wat"));
     Plugin::compile(&Host::new(Meter::Off).unwrap(), "by_value", &component).unwrap()
 });
 

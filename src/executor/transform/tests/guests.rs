@@ -10,9 +10,9 @@ use std::fmt::Write;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use super::super::WIT;
 use crate::dataset::ColumnType;
 
-const WIT: &str = include_str!("../../../../plugins/wit/transform.wit");
 /// Where what a guest says lies in its memory.
 const DATA: u32 = 1024;
 

@@ -1,11 +1,10 @@
 //! Bytes that are no plugin.
 
 use super::{
+    super::WIT,
     guests::{Guest, component_of},
     *,
 };
-
-const WIT: &str = include_str!("../../../../plugins/wit/transform.wit");
 
 fn said(bytes: &[u8]) -> String {
     let error = Plugin::compile(&HOST, "clean", bytes).err().expect("it is no plugin");
