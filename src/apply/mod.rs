@@ -106,7 +106,7 @@ pub async fn apply(
             let Some(id) = schedule.next() else { break };
             let step = &plan.steps[id];
             observer(Event::Started(step));
-            running.push(async move { (id, step::run(step, provider, recorder, observer).await) });
+            running.push(async move { (id, step::run(step, provider, recorder, &options.cancel, observer).await) });
         }
         let Some((id, result)) = running.next().await else { break };
         let step = &plan.steps[id];

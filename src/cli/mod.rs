@@ -17,6 +17,7 @@ mod differences;
 mod error;
 mod follow;
 mod graph;
+mod interrupt;
 mod keep;
 mod logs;
 mod new;
@@ -45,7 +46,10 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::provider::{self, aws::classify};
+use crate::{
+    failpoint,
+    provider::{self, aws::classify},
+};
 
 use console::Console;
 use context::{Context, Global};
@@ -104,6 +108,10 @@ pub fn main() -> ExitCode {
     let console = Console::new(&cli.global);
     let context = Context::new(cli.global, console);
     context.init_tracing();
+    if let Err(error) = arm_failpoint() {
+        context.console.error(&error);
+        return error.exit_code().into();
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -121,6 +129,13 @@ pub fn main() -> ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// Where a test wants the process to die.
+fn arm_failpoint() -> Result<(), CliError> {
+    let Ok(text) = std::env::var("LAKE_FAILPOINT") else { return Ok(()) };
+    failpoint::arm(text.parse().map_err(|error: String| CliError::usage(format!("LAKE_FAILPOINT: {error}")))?);
+    Ok(())
 }
 
 /// What clap has to say: help and version are no errors, the rest is [`EXIT_USAGE`].
