@@ -268,7 +268,8 @@ pub fn program_offline(config: &Config, stack: &Stack, snapshot: Option<&Snapsho
 /// The datasets that the stack was applied with, if this machine did it.
 fn remembered(state_folder: &Path, snapshot: &Snapshot) -> Option<Manifest> {
     let manifest = snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"))?;
-    let sha256 = manifest.inputs.get("sha256")?.as_str()?;
+    let sha256 = manifest.inputs.get("sha256")?;
+    let sha256 = sha256.as_str()?;
     Manifest::from_bytes(&std::fs::read(packages(state_folder).join(format!("{sha256}.json"))).ok()?).ok()
 }
 

@@ -1,6 +1,6 @@
 //! What is to happen to each resource: declared against prior.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::{Action, Desired, PlanError};
 use crate::{
     graph::{Cycle, Graph},
     resource::{
-        Address, Declared, Fields, Naming, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve,
+        Address, Declared, Fields, Naming, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve_all,
     },
     state::{Recorded, Snapshot},
 };
@@ -50,25 +50,30 @@ pub(super) struct Decision {
     pub desired: Option<Desired>,
 }
 
-/// Decides for every declared and every recorded resource, in dependency order; what goes comes last.
-pub(super) fn decide(program: &Program, prior: &Snapshot, schemas: &Schemas) -> Result<Vec<Decision>, PlanError> {
-    let declared: BTreeMap<&Address, &Declared> =
-        program.resources().iter().map(|declared| (&declared.address, declared)).collect();
+/// What is decided for all of them.
+pub(super) struct Decided {
+    /// For each that does not stay as it is, in dependency order; what goes comes last.
+    pub decisions: Vec<Decision>,
+    /// How many stay as they are.
+    pub kept: usize,
+}
+
+/// Decides for every declared and every recorded resource.
+pub(super) fn decide(program: &Program, prior: &Snapshot, schemas: &Schemas) -> Result<Decided, PlanError> {
     let mut graph = Graph::default();
     for resource in program.resources() {
         graph.insert(&resource.address);
         for dependency in resource.dependencies() {
-            let (dependency, _) = declared.get_key_value(&dependency).expect("BUG: the program was checked");
-            graph.order(&resource.address, *dependency);
+            graph.order(&resource.address, dependency);
         }
     }
     let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
-    let mut planner = Planner { prior, schemas, decided: HashMap::new(), decisions: Vec::new() };
+    let mut planner = Planner { prior, schemas, known: HashMap::new(), decisions: Vec::new(), kept: 0 };
     for address in sorted {
-        planner.decide(declared[*address])?;
+        planner.decide(program.get(address).expect("BUG: the program was checked"))?;
     }
-    planner.decide_undeclared(&declared)?;
-    Ok(planner.decisions)
+    planner.decide_undeclared(program)?;
+    Ok(Decided { decisions: planner.decisions, kept: planner.kept })
 }
 
 impl Cycle<Address> {
@@ -80,9 +85,10 @@ impl Cycle<Address> {
 struct Planner<'a> {
     prior: &'a Snapshot,
     schemas: &'a Schemas,
-    /// What is known of each decided resource's outputs.
-    decided: HashMap<Address, Known>,
+    /// What is known of the outputs of those that were decided; of the others all is that is recorded.
+    known: HashMap<&'a Address, Known>,
     decisions: Vec<Decision>,
+    kept: usize,
 }
 
 /// Which outputs of a resource are known before apply.
@@ -93,49 +99,42 @@ enum Known {
     Recorded { volatile: &'static [&'static str] },
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     fn lookup(&self, reference: &Reference) -> Option<Value> {
-        match self.decided.get(&reference.address)? {
-            Known::Name(name) => (reference.output == "name").then(|| name.clone().map(Value::String)).flatten(),
-            Known::Recorded { volatile } if volatile.contains(&reference.output.as_str()) => None,
-            Known::Recorded { .. } => self.prior.output(reference),
+        match self.known.get(&reference.address) {
+            Some(Known::Name(name)) => (reference.output == "name").then(|| name.clone().map(Value::String)).flatten(),
+            Some(Known::Recorded { volatile }) if volatile.contains(&reference.output.as_str()) => None,
+            Some(Known::Recorded { .. }) | None => self.prior.output(reference),
         }
     }
 
-    fn decide(&mut self, declared: &Declared) -> Result<(), PlanError> {
+    fn decide(&mut self, declared: &'a Declared) -> Result<(), PlanError> {
         let address = &declared.address;
         let schema = self.schemas.get(address.kind()).ok_or_else(|| PlanError::Kind(address.clone()))?;
-        let inputs: Fields = declared
-            .inputs
-            .iter()
-            .map(|(name, value)| (name.clone(), resolve(value, &|reference| self.lookup(reference))))
-            .collect();
-        let desired = |generation| Desired {
+        let inputs = resolve_all(declared.inputs.unpack(), &|reference| self.lookup(reference));
+        let recorded = self.prior.resources.get(address);
+        let before = recorded.map_or_else(Fields::new, |recorded| recorded.inputs.unpack());
+        let fields = diff(&before, &inputs, if recorded.is_some() { schema.replace_on } else { &[] });
+        let generation = match recorded {
+            None => self.first_generation(address),
+            Some(recorded) if fields.iter().any(|field| field.replaces) => recorded.generation + 1,
+            Some(recorded) if fields.is_empty() && is_as_declared(recorded, declared) => {
+                self.kept += 1;
+                return Ok(());
+            }
+            Some(recorded) => recorded.generation,
+        };
+        let desired = Desired {
             generation,
             name: self.name(schema, address, generation),
-            inputs: inputs.clone(),
-            dependencies: declared.dependencies(),
+            inputs,
+            dependencies: declared.dependencies().to_vec(),
             retain: declared.retain,
         };
-        let (action, fields, desired) = match self.prior.resources.get(address) {
-            None => {
-                let desired = desired(self.first_generation(address));
-                (Action::Create, diff(&Fields::new(), &inputs, &[]), desired)
-            }
-            Some(recorded) => {
-                let fields = diff(&recorded.inputs, &inputs, schema.replace_on);
-                let replaced = desired(recorded.generation + 1);
-                match self.compare(schema, recorded, declared, &fields, &replaced) {
-                    action @ (Action::ReplaceCreateFirst | Action::ReplaceDeleteFirst) => (action, fields, replaced),
-                    action => (action, fields, desired(recorded.generation)),
-                }
-            }
-        };
-        self.decided.insert(address.clone(), known(action, schema, &desired));
-        let identity = match self.prior.resources.get(address) {
-            Some(recorded) if matches!(action, Action::Keep | Action::Note | Action::Update) => {
-                Some(recorded.identity.clone())
-            }
+        let action = action(schema, recorded.map(AsRef::as_ref), &fields, &desired);
+        self.known.insert(address, known(action, schema, &desired));
+        let identity = match recorded {
+            Some(recorded) if matches!(action, Action::Note | Action::Update) => Some(recorded.identity.clone()),
             _ => identity(schema, &desired),
         };
         self.decisions.push(Decision {
@@ -143,27 +142,6 @@ impl Planner<'_> {
             desired: Some(desired),
         });
         Ok(())
-    }
-
-    fn compare(
-        &self,
-        schema: &Schema,
-        recorded: &Recorded,
-        declared: &Declared,
-        fields: &[FieldChange],
-        replaced: &Desired,
-    ) -> Action {
-        if fields.iter().any(|field| field.replaces) {
-            let elsewhere = identity(schema, replaced).is_some_and(|identity| identity != recorded.identity);
-            return if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst };
-        }
-        if !fields.is_empty() {
-            return Action::Update;
-        }
-        if recorded.dependencies != declared.dependencies() || recorded.retain != declared.retain {
-            return Action::Note;
-        }
-        Action::Keep
     }
 
     /// A resource that was left in the cloud is taken up under its name; one that is gone never comes back under it.
@@ -181,12 +159,12 @@ impl Planner<'_> {
     }
 
     /// What is recorded and not declared goes: last what others depend on.
-    fn decide_undeclared(&mut self, declared: &BTreeMap<&Address, &Declared>) -> Result<(), PlanError> {
+    fn decide_undeclared(&mut self, program: &Program) -> Result<(), PlanError> {
         let mut graph = Graph::default();
-        let gone = self.prior.resources.values().filter(|recorded| !declared.contains_key(&recorded.address));
-        for recorded in gone {
+        let is_gone = |address: &&Address| program.get(address).is_none();
+        for recorded in self.prior.resources.values().filter(|recorded| is_gone(&&recorded.address)) {
             graph.insert(&recorded.address);
-            for dependency in recorded.dependencies.iter().filter(|address| !declared.contains_key(address)) {
+            for dependency in recorded.dependencies.iter().filter(is_gone) {
                 graph.order(&recorded.address, dependency);
             }
         }
@@ -206,6 +184,21 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing but its fields may be otherwise than the program says.
+fn is_as_declared(recorded: &Recorded, declared: &Declared) -> bool {
+    recorded.dependencies == declared.dependencies() && recorded.retain == declared.retain
+}
+
+/// What happens to a resource that is not as it is `desired`.
+fn action(schema: &Schema, recorded: Option<&Recorded>, fields: &[FieldChange], desired: &Desired) -> Action {
+    let Some(recorded) = recorded else { return Action::Create };
+    if fields.iter().any(|field| field.replaces) {
+        let elsewhere = identity(schema, desired).is_some_and(|identity| identity != recorded.identity);
+        return if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst };
+    }
+    if fields.is_empty() { Action::Note } else { Action::Update }
 }
 
 fn known(action: Action, schema: &'static Schema, desired: &Desired) -> Known {

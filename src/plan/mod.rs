@@ -15,6 +15,8 @@ use serde_json::Value;
 pub use action::Action;
 pub use diff::{Change, FieldChange, diff};
 
+use diff::Decided;
+
 use crate::{
     graph::Cycle,
     resource::{Address, Fields, Program, ProgramError, Schemas},
@@ -131,13 +133,13 @@ pub enum PlanError {
 /// Plans how to get from `prior` to `program`.
 pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
     inputs.program.check()?;
-    let decisions = diff::decide(inputs.program, inputs.prior, inputs.schemas)?;
+    let Decided { decisions, kept } = diff::decide(inputs.program, inputs.prior, inputs.schemas)?;
     let steps = order::steps(&decisions, inputs.prior);
     Ok(Plan {
         lineage: inputs.prior.lineage.clone(),
         serial: inputs.prior.serial,
         config_hash: inputs.config_hash.to_owned(),
-        unchanged: decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count(),
+        unchanged: kept + decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count(),
         changes: decisions
             .into_iter()
             .map(|decision| decision.change)

@@ -3,7 +3,7 @@
 //! - What is made or changed waits for what it depends on.
 //! - What goes waits for whoever depended on it to go or to have moved away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Action, Operation, Step, diff::Decision};
 use crate::{
@@ -30,10 +30,14 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
         places.insert(&decision.change.address, place);
     }
     let leftovers = steps.len();
-    for deposed in prior.deposed.iter().filter(|deposed| !is_taken_up(deposed, decisions)) {
+    let taken_up = taken_up(prior, decisions);
+    let is_taken_up = |deposed: &Recorded| taken_up.contains(&(deposed.address.kind(), &deposed.identity));
+    for deposed in prior.deposed.iter().filter(|deposed| !is_taken_up(deposed)) {
         steps.push(Step { address: deposed.address.clone(), operation: remove_deposed(deposed), after: Vec::new() });
     }
-    let dependents = dependents(prior);
+    let goes = |decision: &&Decision| places[&decision.change.address].remove.is_some();
+    let leave = decisions.iter().filter(goes).map(|decision| &decision.change.address);
+    let dependents = dependents(prior, leave.chain(prior.deposed.iter().map(|deposed| &deposed.address)));
     for decision in decisions {
         let own = places[&decision.change.address];
         if let (Some(ensure), Some(desired)) = (own.ensure, &decision.desired) {
@@ -62,12 +66,14 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
     steps
 }
 
-/// Whether a replacement that was interrupted is what the program wants now: then it is made current, not deleted.
-fn is_taken_up(deposed: &Recorded, decisions: &[Decision]) -> bool {
-    decisions.iter().any(|decision| {
-        let same_kind = decision.change.address.kind() == deposed.address.kind();
-        same_kind && decision.desired.is_some() && decision.change.identity.as_ref() == Some(&deposed.identity)
-    })
+/// Kinds and identities that the program wants now: a replacement that was interrupted is made current when it is one
+/// of them, not deleted.
+fn taken_up<'a>(prior: &Snapshot, decisions: &'a [Decision]) -> HashSet<(&'a str, &'a String)> {
+    if prior.deposed.is_empty() {
+        return HashSet::new();
+    }
+    let wanted = decisions.iter().filter(|decision| decision.desired.is_some()).map(|decision| &decision.change);
+    wanted.filter_map(|change| Some((change.address.kind(), change.identity.as_ref()?))).collect()
 }
 
 /// Adds a resource's own steps.
@@ -108,12 +114,20 @@ fn remove_deposed(recorded: &Recorded) -> Operation {
     }
 }
 
-/// Who depended on each resource.
-fn dependents(prior: &Snapshot) -> BTreeMap<&Address, Vec<&Address>> {
-    let mut dependents: BTreeMap<&Address, Vec<&Address>> = BTreeMap::new();
+/// Who depended on each of those that `leave`.
+fn dependents<'a>(
+    prior: &'a Snapshot,
+    leave: impl Iterator<Item = &'a Address>,
+) -> BTreeMap<&'a Address, Vec<&'a Address>> {
+    let mut dependents: BTreeMap<&Address, Vec<&Address>> = leave.map(|address| (address, Vec::new())).collect();
+    if dependents.is_empty() {
+        return dependents;
+    }
     for recorded in prior.resources.values() {
         for dependency in &recorded.dependencies {
-            dependents.entry(dependency).or_default().push(&recorded.address);
+            if let Some(dependents) = dependents.get_mut(dependency) {
+                dependents.push(&recorded.address);
+            }
         }
     }
     dependents

@@ -1,11 +1,14 @@
 //! What a program declares, and the handles it gets for it.
 
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    marker::PhantomData,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Address, Fields, Input, Schema, references};
+use super::{Address, Fields, Input, Packed, Schema, references};
 
 /// A typed kind of resource: its inputs are the struct's fields.
 pub trait Resource: Serialize + DeserializeOwned {
@@ -19,26 +22,23 @@ pub struct Declared {
     /// Where it is in the stack.
     pub address: Address,
     /// Its inputs, with references unresolved.
-    pub inputs: Fields,
-    /// Order that references do not show.
-    pub after: Vec<Address>,
+    pub inputs: Packed,
+    /// What it comes after, in the order of their addresses.
+    dependencies: Vec<Address>,
     /// Stays in the cloud when it is no longer declared.
     pub retain: bool,
 }
 
 impl Declared {
     /// Every address this resource comes after: by reference, or because the program says so.
-    pub fn dependencies(&self) -> Vec<Address> {
-        let mut found: Vec<Address> = self
-            .inputs
-            .values()
-            .flat_map(references)
-            .map(|reference| reference.address)
-            .chain(self.after.iter().cloned())
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+    pub fn dependencies(&self) -> &[Address] {
+        &self.dependencies
+    }
+
+    fn come_after(&mut self, earlier: Address) {
+        if let Err(place) = self.dependencies.binary_search(&earlier) {
+            self.dependencies.insert(place, earlier);
+        }
     }
 }
 
@@ -71,6 +71,8 @@ pub enum ProgramError {
 #[derive(Debug, Default, Clone)]
 pub struct Program {
     resources: Vec<Declared>,
+    /// Where each address is among them.
+    places: HashMap<Address, usize>,
     outputs: BTreeMap<String, Value>,
 }
 
@@ -78,17 +80,23 @@ impl Program {
     /// Declares `resource` under `name`.
     pub fn declare<R: Resource>(&mut self, name: &str, resource: R) -> Handle<R> {
         let address = Address::new(R::SCHEMA.kind, name);
-        let inputs = match serde_json::to_value(resource).expect("inputs are plain data and always serialise") {
+        let inputs: Fields = match serde_json::to_value(resource).expect("inputs are plain data and always serialise") {
             Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             other => panic!("BUG: the inputs of {address} are no object but {other}"),
         };
-        self.resources.push(Declared { address: address.clone(), inputs, after: Vec::new(), retain: false });
+        let mut dependencies: Vec<Address> =
+            inputs.values().flat_map(references).map(|it| self.shared(it.address)).collect();
+        dependencies.sort();
+        dependencies.dedup();
+        dependencies.shrink_to_fit();
+        self.places.insert(address.clone(), self.resources.len());
+        self.resources.push(Declared { address: address.clone(), inputs: inputs.into(), dependencies, retain: false });
         Handle { address, kind: PhantomData }
     }
 
     /// Orders `later` after `earlier` where no reference shows it.
     pub fn after<L, E>(&mut self, later: &Handle<L>, earlier: &Handle<E>) {
-        self.edit(&later.address).after.push(earlier.address.clone());
+        self.edit(&later.address).come_after(earlier.address.clone());
     }
 
     /// Keeps the resource in the cloud when it is no longer declared.
@@ -97,8 +105,13 @@ impl Program {
     }
 
     fn edit(&mut self, address: &Address) -> &mut Declared {
-        let found = self.resources.iter_mut().find(|declared| declared.address == *address);
-        found.expect("BUG: a handle comes from declaring the resource in this program")
+        let place = self.places.get(address);
+        &mut self.resources[*place.expect("BUG: a handle comes from declaring the resource in this program")]
+    }
+
+    /// The same address, with the text of the one that is declared.
+    fn shared(&self, address: Address) -> Address {
+        self.places.get_key_value(&address).map_or(address, |(declared, _)| declared.clone())
     }
 
     /// Tells people and scripts `value` under `name` once the program is applied.
@@ -111,6 +124,11 @@ impl Program {
         &self.resources
     }
 
+    /// What is declared at `address`.
+    pub fn get(&self, address: &Address) -> Option<&Declared> {
+        self.places.get(address).map(|place| &self.resources[*place])
+    }
+
     /// The declared outputs, with references unresolved.
     pub fn outputs(&self) -> &BTreeMap<String, Value> {
         &self.outputs
@@ -118,15 +136,14 @@ impl Program {
 
     /// Refuses a program with two resources at one address or a reference to none.
     pub fn check(&self) -> Result<(), ProgramError> {
-        let mut seen = std::collections::BTreeSet::new();
-        for declared in &self.resources {
-            if !seen.insert(&declared.address) {
-                return Err(ProgramError::Twice(declared.address.clone()));
-            }
+        if self.places.len() < self.resources.len() {
+            let mut seen = HashSet::new();
+            let twice = self.resources.iter().find(|declared| !seen.insert(&declared.address));
+            return Err(ProgramError::Twice(twice.expect("BUG: each has a place of its own").address.clone()));
         }
         for declared in &self.resources {
-            if let Some(to) = declared.dependencies().into_iter().find(|to| !seen.contains(to)) {
-                return Err(ProgramError::Dangling { from: declared.address.clone(), to });
+            if let Some(to) = declared.dependencies.iter().find(|to| !self.places.contains_key(*to)) {
+                return Err(ProgramError::Dangling { from: declared.address.clone(), to: to.clone() });
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::resource::{Address, Fields, Reference};
+use crate::resource::{Address, Packed, Reference};
 
 /// The program's outputs, by name.
 pub type Outputs = BTreeMap<String, Value>;
@@ -39,7 +39,7 @@ pub struct Snapshot {
 }
 
 /// A resource as the last call on it left it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
     /// Where it is in the stack.
@@ -49,9 +49,9 @@ pub struct Recorded {
     /// What the cloud knows it by.
     pub identity: String,
     /// Its inputs, resolved.
-    pub inputs: Fields,
+    pub inputs: Packed,
     /// Its outputs.
-    pub outputs: Fields,
+    pub outputs: Packed,
     /// What must outlive it.
     pub dependencies: Vec<Address>,
     /// Stays in the cloud when it is no longer declared.
@@ -104,7 +104,7 @@ impl Snapshot {
 
     /// An output of a resource.
     pub fn output(&self, reference: &Reference) -> Option<Value> {
-        self.resources.get(&reference.address)?.outputs.get(&reference.output).cloned()
+        self.resources.get(&reference.address)?.outputs.get(&reference.output)
     }
 
     /// Every resource that is in the cloud as far as lake knows: what is current, and what is still to be deleted.

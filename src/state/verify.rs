@@ -64,7 +64,7 @@ pub fn verify(snapshot: &Snapshot) -> Result<(), Unsound> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{resource::Fields, state::Recorded};
+    use crate::{resource::Packed, state::Recorded};
 
     fn snapshot(resources: &[(&str, &str, &[&str])]) -> Snapshot {
         let mut snapshot = Snapshot::new("flights", "local");
@@ -74,8 +74,8 @@ mod tests {
                 address: address.clone(),
                 generation: 1,
                 identity: (*identity).to_owned(),
-                inputs: Fields::new(),
-                outputs: Fields::new(),
+                inputs: Packed::default(),
+                outputs: Packed::default(),
                 dependencies: dependencies.iter().map(|name| Address::new("fake:test:Thing", *name)).collect(),
                 retain: false,
             };
