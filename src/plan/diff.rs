@@ -48,10 +48,20 @@ pub(super) struct Decision {
     pub change: Change,
     /// What it is to be; absent for what goes.
     pub desired: Option<Desired>,
+    /// Another resource is to have the name that this one has now: it goes before that comes.
+    pub is_holder: bool,
+    /// Who has the name now that this one is to have.
+    pub after_holder: Option<Address>,
 }
 
-/// Decides for every declared and every recorded resource, in dependency order; what goes comes last.
-pub(super) fn decide(program: &Program, prior: &Snapshot, schemas: &Schemas) -> Result<Vec<Decision>, PlanError> {
+/// Decides for every declared and every recorded resource, in dependency order; what goes comes last. Where
+/// `is_replaced` says so, a resource is replaced although nothing asks for it.
+pub(super) fn decide(
+    program: &Program,
+    prior: &Snapshot,
+    schemas: &Schemas,
+    is_replaced: &dyn Fn(&Address) -> bool,
+) -> Result<Vec<Decision>, PlanError> {
     let declared: BTreeMap<&Address, &Declared> =
         program.resources().iter().map(|declared| (&declared.address, declared)).collect();
     let mut graph = Graph::default();
@@ -63,11 +73,12 @@ pub(super) fn decide(program: &Program, prior: &Snapshot, schemas: &Schemas) -> 
         }
     }
     let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
-    let mut planner = Planner { prior, schemas, decided: HashMap::new(), decisions: Vec::new() };
+    let mut planner = Planner { prior, schemas, is_replaced, decided: HashMap::new(), decisions: Vec::new() };
     for address in sorted {
         planner.decide(declared[*address])?;
     }
     planner.decide_undeclared(&declared)?;
+    super::holder::settle(&mut planner.decisions, prior, schemas)?;
     Ok(planner.decisions)
 }
 
@@ -80,6 +91,7 @@ impl Cycle<Address> {
 struct Planner<'a> {
     prior: &'a Snapshot,
     schemas: &'a Schemas,
+    is_replaced: &'a dyn Fn(&Address) -> bool,
     /// What is known of each decided resource's outputs.
     decided: HashMap<Address, Known>,
     decisions: Vec<Decision>,
@@ -141,6 +153,8 @@ impl Planner<'_> {
         self.decisions.push(Decision {
             change: Change { address: address.clone(), action, identity, fields },
             desired: Some(desired),
+            is_holder: false,
+            after_holder: None,
         });
         Ok(())
     }
@@ -153,7 +167,7 @@ impl Planner<'_> {
         fields: &[FieldChange],
         replaced: &Desired,
     ) -> Action {
-        if fields.iter().any(|field| field.replaces) {
+        if fields.iter().any(|field| field.replaces) || (self.is_replaced)(&recorded.address) {
             let elsewhere = identity(schema, replaced).is_some_and(|identity| identity != recorded.identity);
             return if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst };
         }
@@ -202,6 +216,8 @@ impl Planner<'_> {
                     fields: Vec::new(),
                 },
                 desired: None,
+                is_holder: false,
+                after_holder: None,
             });
         }
         Ok(())
