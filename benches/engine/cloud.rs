@@ -3,8 +3,9 @@
 //! the answer anew for every question.
 
 use std::{
-    collections::HashMap,
-    fs, io,
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,9 +18,6 @@ use lake::{
 use serde::{Deserialize, Serialize};
 
 use crate::shape::Thing;
-
-/// Things, by identity.
-type Things = HashMap<Box<str>, Box<str>>;
 
 /// A line of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,27 +32,69 @@ pub struct Cloud {
     things: Mutex<Things>,
 }
 
+/// What the cloud has, as the last process left it and what this one did.
+#[derive(Debug, Default)]
+struct Things {
+    /// A line a thing, `identity {"inputs":…,"tags":…}`, in the order of identities.
+    before: String,
+    /// Where each of them begins.
+    begins: Vec<usize>,
+    /// What is otherwise since; `None` for what is gone.
+    since: BTreeMap<Box<str>, Option<Box<str>>>,
+}
+
+impl Things {
+    /// Identity and what is kept, of the line that begins there.
+    fn line(&self, begin: usize) -> (&str, &str) {
+        self.before[begin..].lines().next().and_then(|line| line.split_once(' ')).unwrap_or_default()
+    }
+
+    fn get(&self, identity: &str) -> Option<&str> {
+        if let Some(since) = self.since.get(identity) {
+            return since.as_deref();
+        }
+        let place = self.begins.partition_point(|begin| self.line(*begin).0 < identity);
+        let (found, kept) = self.line(*self.begins.get(place)?);
+        (found == identity).then_some(kept)
+    }
+
+    fn all(&self) -> BTreeMap<&str, &str> {
+        let mut all: BTreeMap<&str, &str> = self.begins.iter().map(|begin| self.line(*begin)).collect();
+        for (identity, since) in &self.since {
+            match since {
+                Some(kept) => drop(all.insert(identity, kept)),
+                None => drop(all.remove(&**identity)),
+            }
+        }
+        all
+    }
+}
+
 impl Cloud {
     /// The cloud as the last process left it in `file`; empty where there is none.
     pub fn load(file: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(file) {
+        let before = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cloud::default()),
             Err(error) => return Err(error),
         };
-        let things = text.lines().filter_map(|line| line.split_once(' '));
-        Ok(Cloud { things: Mutex::new(things.map(|(identity, kept)| (identity.into(), kept.into())).collect()) })
+        let ends = before.match_indices('\n').map(|(end, _)| end + 1);
+        let begins = [0].into_iter().chain(ends).filter(|begin| *begin < before.len()).collect();
+        Ok(Cloud { things: Mutex::new(Things { before, begins, since: BTreeMap::new() }) })
     }
 
     /// Leaves it for the next process.
     pub fn save(&self, file: &Path) -> io::Result<()> {
-        let lines = self.things().iter().map(|(identity, kept)| format!("{identity} {kept}\n")).collect::<String>();
-        fs::write(file, lines)
+        let mut file = io::BufWriter::new(fs::File::create(file)?);
+        for (identity, kept) in self.things().all() {
+            writeln!(file, "{identity} {kept}")?;
+        }
+        file.flush()
     }
 
     /// How many things there are.
     pub fn count(&self) -> usize {
-        self.things().len()
+        self.things().all().len()
     }
 
     /// A provider of its one kind.
@@ -101,23 +141,24 @@ impl Kind for ThingKind {
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         let mut things = self.cloud.things();
-        if things.contains_key(target.identity) {
+        if things.get(target.identity).is_some() {
             return Err(ProviderError::new(ErrorKind::AlreadyExists, "create", target.identity));
         }
-        things.insert(target.identity.into(), kept(target, tags));
+        things.since.insert(target.identity.into(), Some(kept(target, tags)));
         Ok(outputs(target.identity))
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
-        match self.cloud.things().get_mut(target.identity) {
-            Some(thing) => *thing = kept(target, tags),
-            None => return Err(ProviderError::new(ErrorKind::NotFound, "update", target.identity)),
+        let mut things = self.cloud.things();
+        if things.get(target.identity).is_none() {
+            return Err(ProviderError::new(ErrorKind::NotFound, "update", target.identity));
         }
+        things.since.insert(target.identity.into(), Some(kept(target, tags)));
         Ok(outputs(target.identity))
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<(), ProviderError> {
-        self.cloud.things().remove(target.identity);
+        self.cloud.things().since.insert(target.identity.into(), None);
         Ok(())
     }
 }

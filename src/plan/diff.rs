@@ -48,32 +48,42 @@ pub(super) struct Decision {
     pub change: Change,
     /// What it is to be; absent for what goes.
     pub desired: Option<Desired>,
+    /// Another resource is to have the name that this one has now: it goes before that comes.
+    pub is_holder: bool,
+    /// Who has the name now that this one is to have.
+    pub after_holder: Option<Address>,
 }
 
 /// What is decided for all of them.
-pub(super) struct Decided {
+pub(super) struct Decided<'a> {
     /// For each that does not stay as it is, in dependency order; what goes comes last.
     pub decisions: Vec<Decision>,
-    /// How many stay as they are.
-    pub kept: usize,
+    /// Those that stay as they are.
+    pub kept: Vec<&'a Declared>,
 }
 
-/// Decides for every declared and every recorded resource.
-pub(super) fn decide(program: &Program, prior: &Snapshot, schemas: &Schemas) -> Result<Decided, PlanError> {
+/// Decides for every declared and every recorded resource. Where `is_replaced` says so, a resource is replaced although
+/// nothing asks for it.
+pub(super) fn decide<'a>(
+    program: &'a Program,
+    prior: &'a Snapshot,
+    schemas: &'a Schemas,
+    is_replaced: &'a dyn Fn(&Address) -> bool,
+) -> Result<Decided<'a>, PlanError> {
     let mut graph = Graph::default();
     for resource in program.resources() {
-        graph.insert(&resource.address);
-        for dependency in resource.dependencies() {
-            graph.order(&resource.address, dependency);
-        }
+        graph.order_all(&resource.address, resource.dependencies());
     }
     let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
-    let mut planner = Planner { prior, schemas, known: HashMap::new(), decisions: Vec::new(), kept: 0 };
+    let mut planner =
+        Planner { prior, schemas, is_replaced, known: HashMap::new(), decisions: Vec::new(), kept: Vec::new() };
     for address in sorted {
         planner.decide(program.get(address).expect("BUG: the program was checked"))?;
     }
     planner.decide_undeclared(program)?;
-    Ok(Decided { decisions: planner.decisions, kept: planner.kept })
+    let Planner { mut decisions, kept, .. } = planner;
+    super::holder::settle(&mut decisions, &kept, prior, schemas)?;
+    Ok(Decided { decisions, kept })
 }
 
 impl Cycle<Address> {
@@ -85,10 +95,11 @@ impl Cycle<Address> {
 struct Planner<'a> {
     prior: &'a Snapshot,
     schemas: &'a Schemas,
-    /// What is known of the outputs of those that were decided; of the others all is that is recorded.
+    is_replaced: &'a dyn Fn(&Address) -> bool,
+    /// What is known of the outputs of those that change; of the others all is that is recorded.
     known: HashMap<&'a Address, Known>,
     decisions: Vec<Decision>,
-    kept: usize,
+    kept: Vec<&'a Declared>,
 }
 
 /// Which outputs of a resource are known before apply.
@@ -115,11 +126,12 @@ impl<'a> Planner<'a> {
         let recorded = self.prior.resources.get(address);
         let before = recorded.map_or_else(Fields::new, |recorded| recorded.inputs.unpack());
         let fields = diff(&before, &inputs, if recorded.is_some() { schema.replace_on } else { &[] });
+        let is_replaced = fields.iter().any(|field| field.replaces) || (self.is_replaced)(address);
         let generation = match recorded {
             None => self.first_generation(address),
-            Some(recorded) if fields.iter().any(|field| field.replaces) => recorded.generation + 1,
+            Some(recorded) if is_replaced => recorded.generation + 1,
             Some(recorded) if fields.is_empty() && is_as_declared(recorded, declared) => {
-                self.kept += 1;
+                self.kept.push(declared);
                 return Ok(());
             }
             Some(recorded) => recorded.generation,
@@ -131,7 +143,12 @@ impl<'a> Planner<'a> {
             dependencies: declared.dependencies().to_vec(),
             retain: declared.retain,
         };
-        let action = action(schema, recorded.map(AsRef::as_ref), &fields, &desired);
+        let action = match recorded {
+            None => Action::Create,
+            Some(recorded) if is_replaced => replacement(schema, recorded, &desired),
+            Some(_) if fields.is_empty() => Action::Note,
+            Some(_) => Action::Update,
+        };
         self.known.insert(address, known(action, schema, &desired));
         let identity = match recorded {
             Some(recorded) if matches!(action, Action::Note | Action::Update) => Some(recorded.identity.clone()),
@@ -140,6 +157,8 @@ impl<'a> Planner<'a> {
         self.decisions.push(Decision {
             change: Change { address: address.clone(), action, identity, fields },
             desired: Some(desired),
+            is_holder: false,
+            after_holder: None,
         });
         Ok(())
     }
@@ -163,10 +182,7 @@ impl<'a> Planner<'a> {
         let mut graph = Graph::default();
         let is_gone = |address: &&Address| program.get(address).is_none();
         for recorded in self.prior.resources.values().filter(|recorded| is_gone(&&recorded.address)) {
-            graph.insert(&recorded.address);
-            for dependency in recorded.dependencies.iter().filter(is_gone) {
-                graph.order(&recorded.address, dependency);
-            }
+            graph.order_all(&recorded.address, recorded.dependencies.iter().filter(is_gone));
         }
         let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
         for address in sorted.into_iter().rev() {
@@ -180,6 +196,8 @@ impl<'a> Planner<'a> {
                     fields: Vec::new(),
                 },
                 desired: None,
+                is_holder: false,
+                after_holder: None,
             });
         }
         Ok(())
@@ -191,14 +209,10 @@ fn is_as_declared(recorded: &Recorded, declared: &Declared) -> bool {
     recorded.dependencies == declared.dependencies() && recorded.retain == declared.retain
 }
 
-/// What happens to a resource that is not as it is `desired`.
-fn action(schema: &Schema, recorded: Option<&Recorded>, fields: &[FieldChange], desired: &Desired) -> Action {
-    let Some(recorded) = recorded else { return Action::Create };
-    if fields.iter().any(|field| field.replaces) {
-        let elsewhere = identity(schema, desired).is_some_and(|identity| identity != recorded.identity);
-        return if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst };
-    }
-    if fields.is_empty() { Action::Note } else { Action::Update }
+/// Which is first, unless the two have one name in the cloud.
+fn replacement(schema: &Schema, recorded: &Recorded, desired: &Desired) -> Action {
+    let elsewhere = identity(schema, desired).is_some_and(|identity| identity != recorded.identity);
+    if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst }
 }
 
 fn known(action: Action, schema: &'static Schema, desired: &Desired) -> Known {

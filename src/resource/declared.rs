@@ -35,7 +35,8 @@ impl Declared {
         &self.dependencies
     }
 
-    fn come_after(&mut self, earlier: Address) {
+    /// Orders it after `earlier` where no reference shows it.
+    pub(crate) fn come_after(&mut self, earlier: Address) {
         if let Err(place) = self.dependencies.binary_search(&earlier) {
             self.dependencies.insert(place, earlier);
         }
@@ -84,14 +85,20 @@ impl Program {
             Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             other => panic!("BUG: the inputs of {address} are no object but {other}"),
         };
+        self.insert(address.clone(), inputs);
+        Handle { address, kind: PhantomData }
+    }
+
+    /// Declares what has these inputs.
+    pub(crate) fn insert(&mut self, address: Address, inputs: Fields) -> &mut Declared {
         let mut dependencies: Vec<Address> =
             inputs.values().flat_map(references).map(|it| self.shared(it.address)).collect();
         dependencies.sort();
         dependencies.dedup();
         dependencies.shrink_to_fit();
         self.places.insert(address.clone(), self.resources.len());
-        self.resources.push(Declared { address: address.clone(), inputs: inputs.into(), dependencies, retain: false });
-        Handle { address, kind: PhantomData }
+        self.resources.push(Declared { address, inputs: inputs.into(), dependencies, retain: false });
+        self.resources.last_mut().expect("BUG: it was just added")
     }
 
     /// Orders `later` after `earlier` where no reference shows it.

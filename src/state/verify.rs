@@ -45,13 +45,10 @@ pub fn verify(snapshot: &Snapshot) -> Result<(), Unsound> {
         if *address != recorded.address {
             return Err(Unsound::Misfiled { filed: address.clone(), found: recorded.address.clone() });
         }
-        graph.insert(address);
-        for on in &recorded.dependencies {
-            if !snapshot.resources.contains_key(on) {
-                return Err(Unsound::Dangling { of: address.clone(), on: on.clone() });
-            }
-            graph.order(address, on);
+        if let Some(on) = recorded.dependencies.iter().find(|on| !snapshot.resources.contains_key(*on)) {
+            return Err(Unsound::Dangling { of: address.clone(), on: on.clone() });
         }
+        graph.order_all(address, &recorded.dependencies);
     }
     for recorded in snapshot.known() {
         if !identities.insert((recorded.address.kind(), &recorded.identity)) {
