@@ -166,8 +166,8 @@ pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
 /// Plans how to get from `prior` to `program` as far as `scope` goes.
 pub fn plan_within(inputs: Inputs<'_>, scope: &Scope) -> Result<Plan, PlanError> {
     inputs.program.check()?;
-    let Decided { decisions, kept } =
-        diff::decide(inputs.program, inputs.prior, inputs.schemas, &|address| scope.is_replaced(address))?;
+    let is_replaced = |address: &Address| scope.is_replaced(address);
+    let Decided { decisions, kept } = diff::decide(inputs.program, inputs.prior, inputs.schemas, &is_replaced)?;
     let noted = decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count();
     let target::Restricted { decisions, outside, partial } = target::restrict(decisions, &kept, inputs.prior, scope)?;
     let steps = order::steps(&decisions, inputs.prior, &|address| !outside.contains(address));
