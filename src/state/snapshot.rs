@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::resource::{Address, Packed, Reference};
@@ -53,10 +53,18 @@ pub struct Recorded {
     /// Its outputs.
     pub outputs: Packed,
     /// What must outlive it.
+    #[serde(deserialize_with = "exactly")]
     pub dependencies: Vec<Address>,
     /// Stays in the cloud when it is no longer declared.
     #[serde(default)]
     pub retain: bool,
+}
+
+/// A list with room for what it has: most are short, and a list that grows takes room for four.
+fn exactly<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 /// What is left of a resource that is gone from the stack.
