@@ -1,6 +1,6 @@
 use crate::{
     resource::{
-        Fields, Program,
+        Packed, Program,
         aws::{
             iam::Role,
             s3::{Bucket, BucketVersioning},
