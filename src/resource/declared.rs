@@ -86,6 +86,12 @@ impl Program {
         Handle { address, kind: PhantomData }
     }
 
+    /// Declares a resource of any kind, for tests of the engine.
+    #[cfg(test)]
+    pub(crate) fn push(&mut self, declared: Declared) {
+        self.resources.push(declared);
+    }
+
     /// Orders `later` after `earlier` where no reference shows it.
     pub fn after<L, E>(&mut self, later: &Handle<L>, earlier: &Handle<E>) {
         self.edit(&later.address).after.push(earlier.address.clone());

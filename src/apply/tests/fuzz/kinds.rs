@@ -34,7 +34,12 @@ pub const SCHEMAS: [&Schema; 5] = [
     &schema("fuzz:a:Named", PHYSICAL, Ownership::Tags, &["shape"]),
     &schema("fuzz:b:Keyed", Naming::Fields(&["key"]), Ownership::Tags, &["key", "shape"]),
     &schema("fuzz:c:Whole", Naming::Fields(&["parent"]), Ownership::Parent("parent"), &["parent"]),
-    &schema("fuzz:d:Entry", Naming::Fields(&["parent", "key"]), Ownership::Parent("parent"), &["parent", "key", "shape"]),
+    &schema(
+        "fuzz:d:Entry",
+        Naming::Fields(&["parent", "key"]),
+        Ownership::Parent("parent"),
+        &["parent", "key", "shape"],
+    ),
     &schema("fuzz:e:Lone", Naming::Fields(&["key"]), Ownership::Intent, &["key", "shape"]),
 ];
 
