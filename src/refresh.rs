@@ -203,9 +203,7 @@ async fn resume(
         }
         let mut current = merged(&planned, &inputs, &observed).unwrap_or_else(|| Recorded::clone(&planned));
         // An input that the cloud does not tell may still be the old one: it is left out, hence set again.
-        let mut told = current.inputs.unpack();
-        told.retain(|name, _| observed.inputs.contains_key(name));
-        current.inputs = told.into();
+        current.inputs.edit(|inputs| inputs.retain(|name, _| observed.inputs.contains_key(name)));
         current.dependencies.retain(|dependency| snapshot.resources.contains_key(dependency));
         if snapshot.resources.contains_key(&current.address) {
             // A replacement that did not get to its record. It is made current if the program still wants it, and

@@ -13,7 +13,7 @@ use crate::{
 
 /// First pause before trying again what is not visible yet. It doubles up to [`PAUSE_MAX`]; roles take up to ten
 /// seconds, rarely more (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html>).
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_FIRST: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(250) };
 /// Longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Tries before a thing that is not visible yet counts as missing: about a minute.

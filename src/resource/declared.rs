@@ -30,6 +30,15 @@ pub struct Declared {
 }
 
 impl Declared {
+    /// What has these inputs, and comes after all that they refer to.
+    pub(crate) fn new(address: Address, inputs: &Fields) -> Self {
+        let mut dependencies: Vec<Address> = inputs.values().flat_map(references).map(|it| it.address).collect();
+        dependencies.sort();
+        dependencies.dedup();
+        dependencies.shrink_to_fit();
+        Declared { address, inputs: inputs.into(), dependencies, retain: false }
+    }
+
     /// Every address this resource comes after: by reference, or because the program says so.
     pub fn dependencies(&self) -> &[Address] {
         &self.dependencies
@@ -85,20 +94,20 @@ impl Program {
             Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             other => panic!("BUG: the inputs of {address} are no object but {other}"),
         };
-        self.insert(address.clone(), inputs);
+        self.push(Declared::new(address.clone(), &inputs));
         Handle { address, kind: PhantomData }
     }
 
-    /// Declares what has these inputs.
-    pub(crate) fn insert(&mut self, address: Address, inputs: Fields) -> &mut Declared {
-        let mut dependencies: Vec<Address> =
-            inputs.values().flat_map(references).map(|it| self.shared(it.address)).collect();
-        dependencies.sort();
-        dependencies.dedup();
-        dependencies.shrink_to_fit();
-        self.places.insert(address.clone(), self.resources.len());
-        self.resources.push(Declared { address, inputs: inputs.into(), dependencies, retain: false });
-        self.resources.last_mut().expect("BUG: it was just added")
+    /// Declares a resource of any kind.
+    pub(crate) fn push(&mut self, mut declared: Declared) {
+        for on in &mut declared.dependencies {
+            if let Some((known, _)) = self.places.get_key_value(on) {
+                // One text for both.
+                *on = known.clone();
+            }
+        }
+        self.places.insert(declared.address.clone(), self.resources.len());
+        self.resources.push(declared);
     }
 
     /// Orders `later` after `earlier` where no reference shows it.
@@ -114,11 +123,6 @@ impl Program {
     fn edit(&mut self, address: &Address) -> &mut Declared {
         let place = self.places.get(address);
         &mut self.resources[*place.expect("BUG: a handle comes from declaring the resource in this program")]
-    }
-
-    /// The same address, with the text of the one that is declared.
-    fn shared(&self, address: Address) -> Address {
-        self.places.get_key_value(&address).map_or(address, |(declared, _)| declared.clone())
     }
 
     /// Tells people and scripts `value` under `name` once the program is applied.

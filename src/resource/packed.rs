@@ -29,6 +29,13 @@ impl Packed {
         reader.deserialize_map(Find(name)).expect("BUG: packed fields were checked when they were packed")
     }
 
+    /// Changes the fields.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Fields)) {
+        let mut fields = self.unpack();
+        change(&mut fields);
+        *self = fields.into();
+    }
+
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.unpack().is_empty()

@@ -158,9 +158,8 @@ fn flag(of: u32) -> impl Strategy<Value = bool> {
 fn node() -> impl Strategy<Value = Node> {
     let kind = prop_oneof![8 => Just(0u8), 1 => 0..5u8];
     let shape = prop_oneof![3 => Just(0u8), 1 => 0..3u8];
-    (kind, 0..3u8, shape, 0..3u8, prop_oneof![1 => Just(0u8), 3 => 0..64u8], 0..4u8, flag(8)).prop_map(
-        |(kind, key, shape, value, on, how, retain)| Node { kind, key, shape, value, on, how, retain },
-    )
+    (kind, 0..3u8, shape, 0..3u8, prop_oneof![1 => Just(0u8), 3 => 0..64u8], 0..4u8, flag(8))
+        .prop_map(|(kind, key, shape, value, on, how, retain)| Node { kind, key, shape, value, on, how, retain })
 }
 
 fn layout() -> impl Strategy<Value = Layout> {
@@ -253,9 +252,8 @@ fn round() -> impl Strategy<Value = Round> {
 
 /// Any case.
 pub fn case() -> impl Strategy<Value = Case> {
-    (layout(), vec(mark(), SLOTS), vec(round(), 0..4), layout(), any::<bool>()).prop_map(
-        |(prior, marks, rounds, last, refreshed)| Case { prior, marks, rounds, last, refreshed },
-    )
+    (layout(), vec(mark(), SLOTS), vec(round(), 0..4), layout(), any::<bool>())
+        .prop_map(|(prior, marks, rounds, last, refreshed)| Case { prior, marks, rounds, last, refreshed })
 }
 
 impl Case {

@@ -34,7 +34,12 @@ pub const SCHEMAS: [&Schema; 5] = [
     &schema("fuzz:a:Named", PHYSICAL, Ownership::Tags, &["shape"]),
     &schema("fuzz:b:Keyed", Naming::Fields(&["key"]), Ownership::Tags, &["key", "shape"]),
     &schema("fuzz:c:Whole", Naming::Fields(&["parent"]), Ownership::Parent("parent"), &["parent"]),
-    &schema("fuzz:d:Entry", Naming::Fields(&["parent", "key"]), Ownership::Parent("parent"), &["parent", "key", "shape"]),
+    &schema(
+        "fuzz:d:Entry",
+        Naming::Fields(&["parent", "key"]),
+        Ownership::Parent("parent"),
+        &["parent", "key", "shape"],
+    ),
     &schema("fuzz:e:Lone", Naming::Fields(&["key"]), Ownership::Intent, &["key", "shape"]),
 ];
 
@@ -130,7 +135,10 @@ impl Layout {
             }
         }
         set("on", Value::Array(edges));
-        Declared { address: address(self, slot).expect("it is declared"), inputs, after, retain: node.retain }
+        let mut declared = Declared::new(address(self, slot).expect("it is declared"), &inputs);
+        declared.retain = node.retain;
+        after.into_iter().for_each(|earlier| declared.come_after(earlier));
+        declared
     }
 
     /// The program.
