@@ -66,14 +66,14 @@ pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usiz
     {
         // Each is compared as it comes: of most nothing is kept.
         let mut observations = std::pin::pin!(observe(snapshot.resources.values().cloned(), provider, parallel));
-        while let Some((recorded, observed)) = observations.try_next().await? {
+        while let Some(Answer { recorded, inputs, observed }) = observations.try_next().await? {
             let Some(observed) = observed else {
                 gone.push(recorded.address.clone());
                 continue;
             };
             check_owner(&snapshot, schemas, &recorded, &observed)?;
-            let Some(current) = merged(&recorded, &observed) else { continue };
-            let fields = diff(&recorded.inputs, &current.inputs, &[]);
+            let Some(current) = merged(&recorded, &inputs, &observed) else { continue };
+            let fields = diff(&inputs, &current.inputs.unpack(), &[]);
             if !fields.is_empty() {
                 let Recorded { address, identity, .. } = current.clone();
                 drift.push(Drift { address, identity, gone: false, fields });
@@ -92,19 +92,28 @@ pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usiz
     Ok(Prior { snapshot, drift })
 }
 
+/// What the cloud says of a record.
+struct Answer {
+    recorded: Arc<Recorded>,
+    /// The record's.
+    inputs: Fields,
+    observed: Option<Observed>,
+}
+
 fn observe<'a>(
     resources: impl Iterator<Item = Arc<Recorded>> + 'a,
     provider: &'a Provider,
     parallel: usize,
-) -> impl TryStream<Ok = (Arc<Recorded>, Option<Observed>), Error = RefreshError> + 'a {
+) -> impl TryStream<Ok = Answer, Error = RefreshError> + 'a {
     let observe = async |recorded: Arc<Recorded>| {
-        let target = Target { identity: &recorded.identity, inputs: &recorded.inputs };
+        let inputs = recorded.inputs.unpack();
+        let target = Target { identity: &recorded.identity, inputs: &inputs };
         let observed = match provider.kind(recorded.address.kind()) {
             Ok(kind) => kind.observe(target).await,
             Err(error) => Err(error),
         };
         match observed {
-            Ok(observed) => Ok((recorded, observed)),
+            Ok(observed) => Ok(Answer { recorded, inputs, observed }),
             Err(source) => Err(RefreshError::Provider { address: recorded.address.clone(), source }),
         }
     };
@@ -113,15 +122,16 @@ fn observe<'a>(
 
 /// What was recorded, as the cloud has it; `None` when it has it so. Inputs and outputs that the cloud does not tell
 /// stay as recorded.
-fn merged(recorded: &Recorded, observed: &Observed) -> Option<Recorded> {
+fn merged(recorded: &Recorded, inputs: &Fields, observed: &Observed) -> Option<Recorded> {
     let same = |known: &Fields, told: &Fields| told.iter().all(|(name, value)| known.get(name) == Some(value));
-    if same(&recorded.inputs, &observed.inputs) && same(&recorded.outputs, &observed.outputs) {
+    let mut outputs = recorded.outputs.unpack();
+    if same(inputs, &observed.inputs) && same(&outputs, &observed.outputs) {
         return None;
     }
-    let mut current = recorded.clone();
-    current.inputs.extend(observed.inputs.clone());
-    current.outputs.extend(observed.outputs.clone());
-    Some(current)
+    let mut inputs = inputs.clone();
+    inputs.extend(observed.inputs.clone());
+    outputs.extend(observed.outputs.clone());
+    Some(Recorded { inputs: inputs.into(), outputs: outputs.into(), ..recorded.clone() })
 }
 
 /// Drops a resource that is gone, and the edges to it. Its name may be used again: nobody else had it.
@@ -183,17 +193,17 @@ async fn resume(
     let mut observations: Vec<_> = observe(planned, provider, parallel).try_collect().await?;
     // In the order of their beginning, whichever answered first: what was made is in place before what needs it.
     let place = |planned: &Recorded| intents.iter().position(|intent| intent.planned == *planned);
-    observations.sort_by_key(|(planned, _)| place(planned));
-    for (planned, observed) in observations {
+    observations.sort_by_key(|answer| place(&answer.recorded));
+    for Answer { recorded: planned, inputs, observed } in observations {
         let Some(observed) = observed else { continue };
-        unset_what_may_have_changed(snapshot, &planned, &observed);
+        unset_what_may_have_changed(snapshot, &planned, &inputs, &observed);
         let intent = place(&planned).map(|place| &intents[place]).expect("BUG: only intents were observed");
         if is_recorded(snapshot, &planned) || !made_by_us(snapshot, schemas, intent, &observed) {
             continue;
         }
-        let mut current = merged(&planned, &observed).unwrap_or_else(|| Recorded::clone(&planned));
+        let mut current = merged(&planned, &inputs, &observed).unwrap_or_else(|| Recorded::clone(&planned));
         // An input that the cloud does not tell may still be the old one: it is left out, hence set again.
-        current.inputs.retain(|name, _| observed.inputs.contains_key(name));
+        current.inputs.edit(|inputs| inputs.retain(|name, _| observed.inputs.contains_key(name)));
         current.dependencies.retain(|dependency| snapshot.resources.contains_key(dependency));
         if snapshot.resources.contains_key(&current.address) {
             // A replacement that did not get to its record. It is made current if the program still wants it, and
@@ -208,18 +218,19 @@ async fn resume(
 
 /// An update that was interrupted may have set inputs that the cloud does not tell: they are left out, hence set again,
 /// whatever the program wants by now.
-fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, observed: &Observed) {
+fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, inputs: &Fields, observed: &Observed) {
     let Some(recorded) = snapshot.resources.get_mut(&planned.address) else { return };
     if recorded.identity != planned.identity {
         return;
     }
-    let names = planned.inputs.keys().chain(recorded.inputs.keys());
-    let other = |name: &&String| planned.inputs.get(*name) != recorded.inputs.get(*name);
+    let mut known = recorded.inputs.unpack();
+    let names = inputs.keys().chain(known.keys());
+    let other = |name: &&String| inputs.get(*name) != known.get(*name);
     let uncertain: Vec<String> =
         names.filter(other).filter(|name| !observed.inputs.contains_key(*name)).cloned().collect();
     if !uncertain.is_empty() {
-        let recorded = Arc::make_mut(recorded);
-        recorded.inputs.retain(|name, _| !uncertain.contains(name));
+        known.retain(|name, _| !uncertain.contains(name));
+        Arc::make_mut(recorded).inputs = known.into();
     }
 }
 

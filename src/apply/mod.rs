@@ -17,7 +17,7 @@ pub use recorder::Recorder;
 use crate::{
     plan::{Operation, Plan, Step},
     provider::{Provider, ProviderError},
-    resource::{Address, resolve},
+    resource::{Address, is_unknown, resolve},
     state::{Snapshot, store::StateError},
 };
 
@@ -130,10 +130,17 @@ pub async fn apply(
     Ok(outcome)
 }
 
-/// The program's outputs, from what is recorded.
+/// The program's outputs, from what is recorded. After a part of the program those that are not known are left as they
+/// were.
 fn outputs(plan: &Plan, snapshot: &Snapshot) -> BTreeMap<String, Value> {
     let resolved = |value| resolve(value, &|reference| snapshot.output(reference));
-    plan.outputs.iter().map(|(name, value)| (name.clone(), resolved(value))).collect()
+    let outputs = plan.outputs.iter().map(|(name, value)| (name.clone(), resolved(value)));
+    if plan.partial.is_none() {
+        return outputs.collect();
+    }
+    let mut known = snapshot.outputs.clone();
+    known.extend(outputs.filter(|(_, value)| !is_unknown(value)));
+    known
 }
 
 /// Which steps may run: those whose predecessors are recorded.

@@ -9,13 +9,13 @@ use crate::{
     plan::{Desired, Operation, Step},
     provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
     refresh::{is_ours, ownership_tags},
-    resource::{Address, Fields, Naming, Ownership, is_unknown, resolve},
+    resource::{Address, Fields, Naming, Ownership, Packed, is_unknown, resolve},
     state::{Intent, Recorded, Snapshot},
 };
 
 /// First pause before trying again what is not visible yet. It doubles up to [`PAUSE_MAX`]; roles take up to ten
 /// seconds, rarely more (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html>).
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_FIRST: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(250) };
 /// Longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Tries before a thing that is not visible yet counts as missing: about a minute.
@@ -57,8 +57,8 @@ impl Run<'_> {
     /// Observe → ensure: what is there and ours is brought to what it should be, what is not there is made, what is
     /// not ours is refused.
     async fn create(&self, desired: &Desired) -> Result<(), StepError> {
-        let planned = self.planned(desired)?;
-        let target = Target { identity: &planned.identity, inputs: &planned.inputs };
+        let (planned, inputs) = self.planned(desired)?;
+        let target = Target { identity: &planned.identity, inputs: &inputs };
         let observed = self.kind.observe(target).await?;
         if let Some(observed) = &observed {
             self.check_owner(&planned, observed)?;
@@ -69,21 +69,23 @@ impl Run<'_> {
             Some(observed) => self.patiently(|| self.kind.update(target, &observed.inputs, &tags)).await?,
             None => self.patiently(|| self.kind.create(target, &tags)).await?,
         };
-        Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
+        Ok(self.recorder.record(Recorded { outputs: outputs.into(), ..planned }).await?)
     }
 
     async fn update(&self, desired: &Desired) -> Result<(), StepError> {
         let current = self.current();
-        let planned = Recorded { identity: current.identity.clone(), ..self.planned(desired)? };
-        let target = Target { identity: &planned.identity, inputs: &planned.inputs };
+        let (planned, inputs) = self.planned(desired)?;
+        let planned = Recorded { identity: current.identity.clone(), ..planned };
+        let (target, prior) = (Target { identity: &planned.identity, inputs: &inputs }, current.inputs.unpack());
         self.begin(&planned, "update", false).await?;
         let tags = self.tags(&planned);
-        let outputs = self.patiently(|| self.kind.update(target, &current.inputs, &tags)).await?;
-        Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
+        let outputs = self.patiently(|| self.kind.update(target, &prior, &tags)).await?;
+        Ok(self.recorder.record(Recorded { outputs: outputs.into(), ..planned }).await?)
     }
 
     async fn delete(&self, gone: &Recorded, deposed: bool) -> Result<(), StepError> {
-        let target = Target { identity: &gone.identity, inputs: &gone.inputs };
+        let inputs = gone.inputs.unpack();
+        let target = Target { identity: &gone.identity, inputs: &inputs };
         self.begin(gone, "delete", false).await?;
         self.patiently(|| self.kind.delete(target)).await?;
         Ok(self.recorder.remove(gone, deposed, false).await?)
@@ -94,8 +96,8 @@ impl Run<'_> {
         Ok(self.recorder.intend(intent).await?)
     }
 
-    /// What the resource is to be, with every reference resolved from what is recorded.
-    fn planned(&self, desired: &Desired) -> Result<Recorded, StepError> {
+    /// What the resource is to be, and its inputs, with every reference resolved from what is recorded.
+    fn planned(&self, desired: &Desired) -> Result<(Recorded, Fields), StepError> {
         let inputs: Fields = self.recorder.read(|snapshot| {
             let resolved = |value| resolve(value, &|reference| snapshot.output(reference));
             desired.inputs.iter().map(|(name, value)| (name.clone(), resolved(value))).collect()
@@ -111,15 +113,16 @@ impl Run<'_> {
             }
             (None, Naming::Physical { .. }) => return Err(StepError::Unresolved("a physical name".to_owned())),
         };
-        Ok(Recorded {
+        let recorded = Recorded {
             address: self.step.address.clone(),
             generation: desired.generation,
             identity,
-            inputs,
-            outputs: Fields::new(),
+            inputs: Packed::from(&inputs),
+            outputs: Packed::default(),
             dependencies: desired.dependencies.clone(),
             retain: desired.retain,
-        })
+        };
+        Ok((recorded, inputs))
     }
 
     fn tags(&self, planned: &Recorded) -> crate::provider::Tags {

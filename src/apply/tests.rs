@@ -1,5 +1,7 @@
 //! Whole lifecycles against a cloud in memory.
 
+mod fuzz;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{self, Options, Outcome, Recorder},
     config::Target,
-    plan::Action,
+    plan::{Action, Pattern},
 };
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
     plan::{check_fresh, load},
     progress::Progress,
     render,
+    scope::Part,
     table::printable,
 };
 
@@ -31,11 +32,18 @@ use super::{
 /// stops at once.
 ///
 /// Example: lake apply --yes
+///
+/// Example: lake apply --target 'aws:lambda:*/convert'
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A plan saved by `lake plan --out`: exactly this is done, or nothing when it is stale.
-    #[arg(value_name = "PLAN")]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["targets", "excludes", "replaces"])]
     plan: Option<PathBuf>,
+    #[command(flatten)]
+    part: Part,
+    /// Replaces this resource although nothing asks for it. May be given several times.
+    #[arg(long = "replace", value_name = "ADDRESS")]
+    replaces: Vec<Pattern>,
     /// Does not ask.
     #[arg(short, long)]
     yes: bool,
@@ -44,20 +52,21 @@ pub struct Args {
 impl Args {
     /// What `lake apply --yes` means.
     pub fn yes() -> Self {
-        Args { plan: None, yes: true }
+        Args { plan: None, part: Part::default(), replaces: Vec::new(), yes: true }
     }
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let console = &context.console;
     let saved = args.plan.as_deref().map(load).transpose()?;
-    let prepared = prepare(context, Goal::Declared, Some("apply")).await?;
+    let scope = saved.as_ref().map_or_else(|| args.part.with(&args.replaces), |saved| saved.scope.clone());
+    let prepared = prepare(context, Goal::Declared, Some("apply"), &scope).await?;
     if let Some(saved) = &saved {
         check_fresh(saved, &prepared.plan)?;
     }
     render::drift(console, &prepared.prior.drift);
     if prepared.plan.is_empty() {
-        console.note(render::no_changes(&prepared.plan));
+        render::no_changes(console, &prepared.plan);
     } else {
         render::summary_of_changes(console, &prepared.plan);
         render::meaning(console, &prepared.plan, &prepared.meaning);

@@ -13,7 +13,7 @@ use crate::{
     dataset::{Architecture, Dataset, Manifest},
     files,
     package::{self, Storage},
-    plan::{self, Plan},
+    plan::{self, Plan, Scope},
     program::{self, FunctionPackage, FunctionSize, ManifestObject},
     provider::{
         Provider,
@@ -34,6 +34,7 @@ use super::{
     differences::{self, Difference},
     error::CliError,
     keep::keep,
+    scope,
     stale::{self, Stale},
     transforms::{self, Known, Resolved},
 };
@@ -81,7 +82,12 @@ pub struct Meaning {
 }
 
 /// Gets from the project's folder to a plan. With a `command`, the stack stays locked for it.
-pub async fn prepare(context: &Context, goal: Goal, command: Option<&'static str>) -> Result<Prepared, CliError> {
+pub async fn prepare(
+    context: &Context,
+    goal: Goal,
+    command: Option<&'static str>,
+    scope: &Scope,
+) -> Result<Prepared, CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
@@ -120,7 +126,7 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&'static str
         schemas: provider.schemas(),
         config_hash: &config.hash,
     };
-    let plan = plan::plan(inputs)?;
+    let plan = plan::plan_within(inputs, scope).map_err(scope::explained)?;
     let mut meaning = Meaning { transforms, left, ..Meaning::default() };
     if let Some(deployed) = deployed.filter(|_| stale::changes_datasets(&plan)) {
         let manifest = deployed.manifest().await?;
@@ -268,7 +274,8 @@ pub fn program_offline(config: &Config, stack: &Stack, snapshot: Option<&Snapsho
 /// The datasets that the stack was applied with, if this machine did it.
 fn remembered(state_folder: &Path, snapshot: &Snapshot) -> Option<Manifest> {
     let manifest = snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"))?;
-    let sha256 = manifest.inputs.get("sha256")?.as_str()?;
+    let sha256 = manifest.inputs.get("sha256")?;
+    let sha256 = sha256.as_str()?;
     Manifest::from_bytes(&std::fs::read(packages(state_folder).join(format!("{sha256}.json"))).ok()?).ok()
 }
 

@@ -17,6 +17,7 @@ use super::{
     control::{Goal, prepare},
     error::CliError,
     render,
+    scope::Part,
 };
 
 /// Deletes everything of the stack, dependents first, and proves from the cloud that it is gone.
@@ -24,8 +25,12 @@ use super::{
 /// Buckets with `on_destroy = "retain"` (the default on AWS) stay with their data; a later apply takes them up again.
 ///
 /// Example: lake destroy --yes
+///
+/// Example: lake destroy --target 'aws:cloudwatch:*/*'
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    part: Part,
     /// Does not ask.
     #[arg(short, long)]
     yes: bool,
@@ -34,7 +39,7 @@ pub struct Args {
 impl Args {
     /// What `lake destroy --yes` means.
     pub fn yes() -> Self {
-        Args { yes: true }
+        Args { part: Part::default(), yes: true }
     }
 }
 
@@ -46,7 +51,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         console.note("nothing to destroy: the stack is empty");
         return console.json(&json!({ "event": "done", "steps": 0, "deleted": 0, "retained": [] }));
     }
-    let prepared = prepare(context, Goal::Nothing, Some("destroy")).await?;
+    let prepared = prepare(context, Goal::Nothing, Some("destroy"), &args.part.with(&[])).await?;
     render::summary_of_changes(console, &prepared.plan);
     if !prepared.plan.is_empty() {
         confirm(context, args.yes, "Delete all of this, with the data in it?")?;
@@ -87,7 +92,8 @@ fn what_goes(prepared: &super::control::Prepared) -> (Vec<Arc<Recorded>>, Vec<Ar
 /// Asks the cloud for every deleted resource.
 async fn prove_gone(provider: &Provider, deleted: &[Arc<Recorded>], parallel: usize) -> Result<(), CliError> {
     let ask = async |recorded: &Arc<Recorded>| -> Result<Option<String>, CliError> {
-        let target = Target { identity: &recorded.identity, inputs: &recorded.inputs };
+        let inputs = recorded.inputs.unpack();
+        let target = Target { identity: &recorded.identity, inputs: &inputs };
         let observed = provider.kind(&recorded.address.kind())?.observe(target).await?;
         Ok(observed.map(|_| format!("{} ({})", recorded.identity, recorded.address)))
     };

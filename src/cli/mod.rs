@@ -32,6 +32,7 @@ mod render;
 mod retry;
 mod rows;
 mod runs;
+mod scope;
 mod show;
 mod stale;
 mod state;

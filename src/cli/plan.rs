@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{files, plan::Plan};
+use crate::{
+    files,
+    plan::{Pattern, Plan},
+};
 
 use super::{
     EXIT_CHANGES, EXIT_DONE,
@@ -12,6 +15,7 @@ use super::{
     control::{Goal, Prepared, prepare},
     error::CliError,
     render,
+    scope::Part,
 };
 
 /// Shows what apply would make, change and delete, field by field, in dependency order.
@@ -19,8 +23,15 @@ use super::{
 /// Nothing is changed. The embedded cloud is started when it is not running.
 ///
 /// Example: lake plan --out changes.plan && lake apply changes.plan
+///
+/// Example: lake plan --target 'aws:glue:*/*' --replace aws:glue:Crawler/raw
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    part: Part,
+    /// Replaces this resource although nothing asks for it. May be given several times.
+    #[arg(long = "replace", value_name = "ADDRESS")]
+    replaces: Vec<Pattern>,
     /// Saves the plan, for `lake apply FILE` to do exactly this.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -41,7 +52,7 @@ struct Saved {
 const FORMAT: u32 = 1;
 
 pub async fn run(args: Args, context: &Context) -> Result<u8, CliError> {
-    let prepared = prepare(context, Goal::Declared, None).await?;
+    let prepared = prepare(context, Goal::Declared, None, &args.part.with(&args.replaces)).await?;
     let Prepared { plan, prior, meaning, .. } = &prepared;
     render::drift(&context.console, &prior.drift);
     render::plan(&context.console, plan);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    plan::{Action, Change, FieldChange, Plan},
+    plan::{Action, Change, FieldChange, Partial, Plan},
     refresh::Drift,
     resource::is_unknown,
 };
@@ -29,6 +29,9 @@ pub struct PlanDocument<'a> {
     meaning: &'a Meaning,
     lineage: &'a str,
     serial: u64,
+    /// What a plan of a part leaves out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<&'a Partial>,
 }
 
 /// How many resources each action touches.
@@ -65,19 +68,37 @@ impl<'a> PlanDocument<'a> {
             meaning,
             lineage: &plan.lineage,
             serial: plan.serial,
+            partial: plan.partial.as_ref(),
         }
     }
 }
 
-/// The line for a plan without changes.
-pub fn no_changes(plan: &Plan) -> String {
-    format!("no changes: all {} resources are as declared", plan.unchanged)
+/// A plan without changes.
+pub fn no_changes(console: &Console, plan: &Plan) {
+    match &plan.partial {
+        Some(_) => console.note("no changes in this part"),
+        None => console.note(format!("no changes: all {} resources are as declared", plan.unchanged)),
+    }
+    partial(console, plan);
+}
+
+/// What a plan of a part takes along, and that it is not the whole.
+fn partial(console: &Console, plan: &Plan) {
+    let Some(Partial { left_out, along }) = &plan.partial else { return };
+    for along in along {
+        console.note(format!("  {along}"));
+    }
+    console.note(match left_out {
+        0 => "this is a part of the stack; nothing else would change".to_owned(),
+        1 => "this is a part of the stack: 1 change is left out".to_owned(),
+        several => format!("this is a part of the stack: {several} changes are left out"),
+    });
 }
 
 /// A plan, field by field, in dependency order.
 pub fn plan(console: &Console, plan: &Plan) {
     if plan.changes.is_empty() {
-        console.note(no_changes(plan));
+        no_changes(console, plan);
         return;
     }
     for change in &plan.changes {
@@ -145,6 +166,7 @@ fn totals(console: &Console, plan: &Plan) {
         }
     }
     console.note(format!("plan: {}", parts.join(", ")));
+    partial(console, plan);
 }
 
 fn style(action: Action) -> Style {

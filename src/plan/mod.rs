@@ -1,11 +1,14 @@
 //! (declared, prior) → [`Plan`]. Pure: no IO, no async, no clock, no randomness.
 //!
 //! [`diff`](mod@diff) decides for each resource what is to happen, `order` makes the steps and what each waits for.
-//! Destroy is the plan of the empty program.
+//! `holder` settles who gives a name to whom, `target` restricts a plan to a part. Destroy is the plan of the empty
+//! program.
 
 mod action;
 mod diff;
+mod holder;
 mod order;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +17,9 @@ use serde_json::Value;
 
 pub use action::Action;
 pub use diff::{Change, FieldChange, diff};
+pub use target::{Along, Partial, Pattern, Scope, Why};
+
+use diff::Decided;
 
 use crate::{
     graph::Cycle,
@@ -39,6 +45,12 @@ pub struct Plan {
     pub unchanged: usize,
     /// The program's outputs, with references unresolved.
     pub outputs: BTreeMap<String, Value>,
+    /// What the plan was asked to be restricted to.
+    #[serde(default, skip_serializing_if = "Scope::is_default")]
+    pub scope: Scope,
+    /// What it leaves out for that; absent when it is the whole plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Partial>,
 }
 
 /// One thing to do.
@@ -126,18 +138,44 @@ pub enum PlanError {
     /// A kind that this version does not know.
     #[error("{0} is of a kind that this version of lake does not know; use the version that created it")]
     Kind(Address),
+    /// Two resources of one name.
+    #[error("{one} and {other} would both be `{identity}`; give one of them another name")]
+    Twice {
+        /// The first.
+        one: Address,
+        /// The second.
+        other: Address,
+        /// What the cloud would know both by.
+        identity: String,
+    },
+    /// A target that is nowhere.
+    #[error("no resource matches `{pattern}`")]
+    Unmatched {
+        /// What was asked for.
+        pattern: Pattern,
+        /// Every address there is.
+        known: Vec<Address>,
+    },
 }
 
 /// Plans how to get from `prior` to `program`.
 pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
+    plan_within(inputs, &Scope::default())
+}
+
+/// Plans how to get from `prior` to `program` as far as `scope` goes.
+pub fn plan_within(inputs: Inputs<'_>, scope: &Scope) -> Result<Plan, PlanError> {
     inputs.program.check()?;
-    let decisions = diff::decide(inputs.program, inputs.prior, inputs.schemas)?;
-    let steps = order::steps(&decisions, inputs.prior);
+    let is_replaced = |address: &Address| scope.is_replaced(address);
+    let Decided { decisions, kept } = diff::decide(inputs.program, inputs.prior, inputs.schemas, &is_replaced)?;
+    let noted = decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count();
+    let target::Restricted { decisions, outside, partial } = target::restrict(decisions, &kept, inputs.prior, scope)?;
+    let steps = order::steps(&decisions, inputs.prior, &|address| !outside.contains(address));
     Ok(Plan {
         lineage: inputs.prior.lineage.clone(),
         serial: inputs.prior.serial,
         config_hash: inputs.config_hash.to_owned(),
-        unchanged: decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count(),
+        unchanged: kept.len() + noted,
         changes: decisions
             .into_iter()
             .map(|decision| decision.change)
@@ -145,6 +183,8 @@ pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
             .collect(),
         steps,
         outputs: inputs.program.outputs().clone(),
+        scope: scope.clone(),
+        partial,
     })
 }
 

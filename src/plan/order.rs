@@ -1,9 +1,13 @@
 //! The steps of a plan, and what each waits for.
 //!
-//! - What is made or changed waits for what it depends on.
+//! - What is made or changed waits for what it depends on, and for whoever has its name to be gone.
 //! - What goes waits for whoever depended on it to go or to have moved away.
+//! - What must go **early**, before its successor comes, waits for those of them alone that go early as well.
+//!
+//! So there are three layers, each without circles and none waiting for a later one: what goes early (along the
+//! edges of the state), what is made or changed (along those of the program), what goes at last (along the state's).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Action, Operation, Step, diff::Decision};
 use crate::{
@@ -19,42 +23,53 @@ struct Places {
     /// The step that removes what is recorded.
     remove: Option<usize>,
     /// It is removed before its successor is made.
-    delete_first: bool,
+    early: bool,
 }
 
-pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
+/// Who depends on an address, as far as the state knows.
+type Dependents<'a> = BTreeMap<&'a Address, Vec<&'a Address>>;
+
+/// The steps of `decisions`. Of what is deposed, only what lies at an address that is `inside` goes.
+pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&Address) -> bool) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut places: BTreeMap<&Address, Places> = BTreeMap::new();
     for decision in decisions {
         let place = place(decision, prior, &mut steps);
         places.insert(&decision.change.address, place);
     }
-    let leftovers = steps.len();
-    for deposed in prior.deposed.iter().filter(|deposed| !is_taken_up(deposed, decisions)) {
-        steps.push(Step { address: deposed.address.clone(), operation: remove_deposed(deposed), after: Vec::new() });
+    let wanted = wanted(decisions, prior);
+    let left: Vec<&Recorded> = prior
+        .deposed
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|old| inside(&old.address) && wanted.get(&key(old)) != Some(&&old.address))
+        .collect();
+    let first_left = steps.len();
+    for old in &left {
+        steps.push(Step { address: old.address.clone(), operation: remove_deposed(old), after: Vec::new() });
     }
-    let dependents = dependents(prior);
+    // Who depends on whom in the state matters to what goes; most plans have nothing that does.
+    let stays =
+        |step: &Step| matches!(step.operation, Operation::Create(_) | Operation::Update(_) | Operation::Note(_));
+    let dependents = if steps.iter().all(stays) { Dependents::new() } else { dependents(prior) };
+    let taken = |old: &&Recorded| wanted.contains_key(&key(old));
+    hasten(&mut places, &dependents, left.iter().copied().filter(taken).map(|old| &old.address));
     for decision in decisions {
-        let own = places[&decision.change.address];
-        if let (Some(ensure), Some(desired)) = (own.ensure, &decision.desired) {
-            let needed = desired.dependencies.iter().filter_map(|address| places.get(address)?.ensure);
-            steps[ensure].after.extend(needed);
-        }
-        if let Some(remove) = own.remove {
-            let waits = removal_waits(own, dependents.get(&decision.change.address), &places);
-            steps[remove].after.extend(waits);
-        }
-        match (own.ensure, own.remove, own.delete_first) {
-            (Some(ensure), Some(remove), true) => steps[ensure].after.push(remove),
-            (Some(ensure), Some(remove), false) => steps[remove].after.push(ensure),
-            _ => {}
-        }
+        wait(decision, &places, &dependents, &mut steps);
     }
-    for step in &mut steps[leftovers..] {
-        let users = dependents.get(&step.address).into_iter().flatten().copied().chain([&step.address]);
-        let waits: Vec<usize> = users.filter_map(|address| places.get(address)?.ensure).collect();
-        step.after.extend(waits);
+    for (place, old) in left.iter().enumerate() {
+        let early = taken(old);
+        let users = dependents.get(&old.address).map_or(&[][..], Vec::as_slice);
+        let mut waits = removal_waits(early, users, &places);
+        if early {
+            let successor = places.get(wanted[&key(old)]).and_then(|places| places.ensure);
+            successor.into_iter().for_each(|ensure| steps[ensure].after.push(first_left + place));
+        } else {
+            waits.extend(places.get(&old.address).and_then(|places| places.ensure));
+        }
+        steps[first_left + place].after.extend(waits);
     }
+    order_after_left(&left, first_left, &places, &mut steps);
     for step in &mut steps {
         step.after.sort_unstable();
         step.after.dedup();
@@ -62,12 +77,22 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
     steps
 }
 
-/// Whether a replacement that was interrupted is what the program wants now: then it is made current, not deleted.
-fn is_taken_up(deposed: &Recorded, decisions: &[Decision]) -> bool {
-    decisions.iter().any(|decision| {
-        let same_kind = decision.change.address.kind() == deposed.address.kind();
-        same_kind && decision.desired.is_some() && decision.change.identity.as_ref() == Some(&deposed.identity)
+/// What tells two things in the cloud apart.
+fn key(recorded: &Recorded) -> (&str, &str) {
+    (recorded.address.kind(), &recorded.identity)
+}
+
+/// Which address is to have which thing, where something is deposed that one of them may be.
+fn wanted<'a>(decisions: &'a [Decision], prior: &'a Snapshot) -> HashMap<(&'a str, &'a str), &'a Address> {
+    if prior.deposed.is_empty() {
+        return HashMap::new();
+    }
+    let made = decisions.iter().filter(|decision| decision.desired.is_some());
+    made.filter_map(|decision| {
+        let address = &decision.change.address;
+        Some(((address.kind(), decision.change.identity.as_deref()?), address))
     })
+    .collect()
 }
 
 /// Adds a resource's own steps.
@@ -79,7 +104,7 @@ fn place(decision: &Decision, prior: &Snapshot, steps: &mut Vec<Step>) -> Places
     };
     let desired = || decision.desired.clone().expect("BUG: what is made or changed has a description");
     let old = || &prior.resources[address];
-    let mut places = Places::default();
+    let mut places = Places { early: decision.is_holder, ..Places::default() };
     match decision.change.action {
         Action::Keep => {}
         Action::Create => places.ensure = push(Operation::Create(desired())),
@@ -92,9 +117,11 @@ fn place(decision: &Decision, prior: &Snapshot, steps: &mut Vec<Step>) -> Places
             places.remove = push(remove_deposed(old()));
         }
         Action::ReplaceDeleteFirst => {
-            places.remove = push(Operation::Delete);
+            // What is to be kept stays, unless its successor has its very name.
+            let moves = decision.change.identity.as_ref() != Some(&old().identity);
+            places.remove = push(if old().retain && moves { Operation::Forget } else { Operation::Delete });
             places.ensure = push(Operation::Create(desired()));
-            places.delete_first = true;
+            places.early = true;
         }
     }
     places
@@ -109,8 +136,8 @@ fn remove_deposed(recorded: &Recorded) -> Operation {
 }
 
 /// Who depended on each resource.
-fn dependents(prior: &Snapshot) -> BTreeMap<&Address, Vec<&Address>> {
-    let mut dependents: BTreeMap<&Address, Vec<&Address>> = BTreeMap::new();
+fn dependents(prior: &Snapshot) -> Dependents<'_> {
+    let mut dependents = Dependents::new();
     for recorded in prior.resources.values() {
         for dependency in &recorded.dependencies {
             dependents.entry(dependency).or_default().push(&recorded.address);
@@ -119,18 +146,91 @@ fn dependents(prior: &Snapshot) -> BTreeMap<&Address, Vec<&Address>> {
     dependents
 }
 
+/// What depends on something that goes early, and goes itself, goes early too: otherwise it would wait for its own
+/// dependents to move, and these perhaps for the successor. `also` are places where something deposed goes early.
+fn hasten<'a>(
+    places: &mut BTreeMap<&'a Address, Places>,
+    dependents: &Dependents<'a>,
+    also: impl Iterator<Item = &'a Address>,
+) {
+    let early = places.iter().filter(|(_, place)| place.early).map(|(address, _)| *address);
+    let mut next: Vec<&Address> = early.chain(also).collect();
+    while let Some(address) = next.pop() {
+        for dependent in dependents.get(address).into_iter().flatten() {
+            if let Some(place) = places.get_mut(*dependent)
+                && place.ensure.is_none()
+                && place.remove.is_some()
+                && !place.early
+            {
+                place.early = true;
+                next.push(dependent);
+            }
+        }
+    }
+}
+
+/// What a resource's own steps wait for.
+fn wait(decision: &Decision, places: &BTreeMap<&Address, Places>, dependents: &Dependents<'_>, steps: &mut [Step]) {
+    let address = &decision.change.address;
+    let own = places[address];
+    if let (Some(ensure), Some(desired)) = (own.ensure, &decision.desired) {
+        let needed = desired.dependencies.iter().filter_map(|address| places.get(address)?.ensure);
+        steps[ensure].after.extend(needed);
+        let holder = decision.after_holder.as_ref().and_then(|holder| places.get(holder)?.remove);
+        steps[ensure].after.extend(holder);
+    }
+    if let Some(remove) = own.remove {
+        let users = dependents.get(address).map_or(&[][..], Vec::as_slice);
+        steps[remove].after.extend(removal_waits(own.early, users, places));
+    }
+    match (own.ensure, own.remove) {
+        (Some(ensure), Some(remove)) if own.early => steps[ensure].after.push(remove),
+        (Some(ensure), Some(remove)) => steps[remove].after.push(ensure),
+        _ => {}
+    }
+}
+
 /// What a removal waits for. When the resource goes before its successor comes, its dependents change only after
-/// that, so it can wait for those of them alone that go as well.
-fn removal_waits(own: Places, dependents: Option<&Vec<&Address>>, places: &BTreeMap<&Address, Places>) -> Vec<usize> {
+/// that, so it can wait for those of them alone that go early as well.
+fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Address, Places>) -> Vec<usize> {
     let mut waits = Vec::new();
-    for dependent in dependents.into_iter().flatten().filter_map(|address| places.get(address)) {
-        let goes_first = dependent.delete_first || dependent.ensure.is_none();
-        if goes_first || !own.delete_first {
+    for dependent in dependents.iter().filter_map(|address| places.get(address)) {
+        if dependent.early || !early {
             waits.extend(dependent.remove);
         }
-        if !own.delete_first {
+        if !early {
             waits.extend(dependent.ensure);
         }
     }
     waits
+}
+
+/// What is deposed depended on others, too: those that go wait for it. The state does not say on which generation of
+/// them it depended, so that edges have been turned since is possible; what would close a circle is left out.
+fn order_after_left(left: &[&Recorded], first: usize, places: &BTreeMap<&Address, Places>, steps: &mut [Step]) {
+    for (place, old) in left.iter().enumerate() {
+        let own = first + place;
+        for on in &old.dependencies {
+            let current = places.get(on).and_then(|places| places.remove);
+            let others = left.iter().enumerate().filter(|(_, other)| other.address == *on);
+            let removals: Vec<usize> = others.map(|(other, _)| first + other).chain(current).collect();
+            for removal in removals {
+                if !waits_for(steps, own, removal) {
+                    steps[removal].after.push(own);
+                }
+            }
+        }
+    }
+}
+
+/// Whether `step` waits for `other`, itself or through others.
+fn waits_for(steps: &[Step], step: usize, other: usize) -> bool {
+    let (mut seen, mut next) = (HashSet::new(), vec![step]);
+    while let Some(at) = next.pop() {
+        if at == other {
+            return true;
+        }
+        next.extend(steps[at].after.iter().filter(|&&earlier| seen.insert(earlier)));
+    }
+    false
 }

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{Edit, Live, Snapshot, Unsound, verify};
+use crate::resource::Address;
 
 /// The format this version writes. Format 1 had no journal; its base is the same.
 const FORMAT: u32 = 2;
@@ -104,28 +105,9 @@ pub fn decode(bytes: &[u8]) -> Result<Base, FormatError> {
     if hex::encode(Sha256::digest(envelope.state.get())) != envelope.sha256 {
         return Err(FormatError::Hash);
     }
-    let mut snapshot: Snapshot = serde_json::from_str(envelope.state.get())?;
-    share_addresses(&mut snapshot);
+    let snapshot: Snapshot = Address::sharing(|| serde_json::from_str(envelope.state.get()))?;
     verify(&snapshot)?;
     Ok(Base { sha256: envelope.sha256, snapshot })
-}
-
-/// Every address has one text, however often it stands in the state.
-fn share_addresses(snapshot: &mut Snapshot) {
-    let addresses: Vec<_> = snapshot.resources.keys().cloned().collect();
-    for (address, recorded) in &mut snapshot.resources {
-        let recorded = std::sync::Arc::make_mut(recorded);
-        // A record that is filed elsewhere is for `verify` to refuse.
-        if recorded.address == *address {
-            recorded.address = address.clone();
-        }
-        for on in &mut recorded.dependencies {
-            if let Ok(place) = addresses.binary_search(on) {
-                *on = addresses[place].clone();
-            }
-        }
-        recorded.dependencies.shrink_to_fit();
-    }
 }
 
 /// The first line of the journal that goes on from a base.

@@ -108,7 +108,7 @@ impl Journal {
             inner.group += 1;
             std::mem::take(&mut inner.queue)
         };
-        let group = queue.iter().flat_map(|queued| queued.line.iter().copied()).collect::<Vec<u8>>();
+        let group = queue.iter().map(|queued| queued.line.as_slice()).collect::<Vec<_>>().concat();
         let result = self.store.medium().append(self.lock.guard(), &group).await;
         match &result {
             Ok(()) => self.inner().journal_bytes += group.len() as u64,

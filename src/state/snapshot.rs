@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::resource::{Address, Fields, Reference};
+use crate::resource::{Address, Packed, Reference};
 
 /// The program's outputs, by name.
 pub type Outputs = BTreeMap<String, Value>;
@@ -39,7 +39,7 @@ pub struct Snapshot {
 }
 
 /// A resource as the last call on it left it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
     /// Where it is in the stack.
@@ -49,14 +49,22 @@ pub struct Recorded {
     /// What the cloud knows it by.
     pub identity: String,
     /// Its inputs, resolved.
-    pub inputs: Fields,
+    pub inputs: Packed,
     /// Its outputs.
-    pub outputs: Fields,
+    pub outputs: Packed,
     /// What must outlive it.
+    #[serde(deserialize_with = "exactly")]
     pub dependencies: Vec<Address>,
     /// Stays in the cloud when it is no longer declared.
     #[serde(default)]
     pub retain: bool,
+}
+
+/// A list with room for what it has: most are short, and a list that grows takes room for four.
+fn exactly<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 /// What is left of a resource that is gone from the stack.
@@ -104,7 +112,7 @@ impl Snapshot {
 
     /// An output of a resource.
     pub fn output(&self, reference: &Reference) -> Option<Value> {
-        self.resources.get(&reference.address)?.outputs.get(&reference.output).cloned()
+        self.resources.get(&reference.address)?.outputs.get(&reference.output)
     }
 
     /// Every resource that is in the cloud as far as lake knows: what is current, and what is still to be deleted.

@@ -27,7 +27,7 @@ use crate::{
     config::FILE_NAME,
     executor::Report,
     pipeline::{ledger::Role, view},
-    plan::Action,
+    plan::{Action, Scope},
 };
 
 /// The table of the sample project.
@@ -91,7 +91,7 @@ fn show_change(context: &Context, old: &str, new: &str) {
 
 /// Everything is to be made, and so far nothing is there. (The whole plan is two hundred lines.)
 pub(super) async fn plan(context: &Context) -> Result<(), CliError> {
-    let prepared = prepare(context, Goal::Declared, None).await?;
+    let prepared = prepare(context, Goal::Declared, None, &Scope::default()).await?;
     let (changes, creates) = (prepared.plan.changes.len(), prepared.plan.count(Action::Create));
     if creates == 0 {
         return Err(CliError::failed("there is nothing to make"));
@@ -299,7 +299,7 @@ pub(super) async fn compare(context: &Context, before: &Classes) -> Result<(), C
 }
 
 pub(super) async fn apply_again(context: &Context) -> Result<(), CliError> {
-    let prepared = prepare(context, Goal::Declared, None).await?;
+    let prepared = prepare(context, Goal::Declared, None, &Scope::default()).await?;
     expect("changes of a second apply", prepared.plan.changes.len() as u64, 0)?;
     apply::run(apply::Args::yes(), context).await
 }

@@ -1,0 +1,1 @@
+//! Cases that failed once, as the fuzz printed them.
