@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod convert;
 mod faults;
+mod kill;
 mod mail;
 mod models;
 mod peers;
