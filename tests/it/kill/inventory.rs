@@ -9,9 +9,12 @@ use regex::Regex;
 static HASH: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(shop[-_]local[A-Za-z0-9_-]*?[-_])[0-9a-f]{6}\b").unwrap());
 
-/// The text with the hashes of names left out.
+/// The entity tag of a document with such names in it.
+static ETAG: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"(LAKE_CRAWLERS_VERSION": ")[^,}]*"#).unwrap());
+
+/// The text with the hashes of names left out, and what follows from them.
 pub fn without_hashes(text: &str) -> String {
-    HASH.replace_all(text, "${1}HASH").into_owned()
+    ETAG.replace_all(&HASH.replace_all(text, "${1}HASH"), "${1}ETAG").into_owned()
 }
 
 /// Ownership tags that tell lineages and generations apart.

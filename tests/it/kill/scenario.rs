@@ -72,7 +72,7 @@ executor = "arm"
 
 [dataset.orders]
 source = "orders/"
-schema = { id = "int64", note = "string", price = "float64" }
+schema = { id = "int64", note = "string", price = "double" }
 
 [dataset.sizes]
 source = "sizes/"
