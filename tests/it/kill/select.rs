@@ -112,30 +112,18 @@ fn every(scenario: Scenario, calls: usize) -> impl Iterator<Item = Case> {
     (1..=calls).flat_map(both)
 }
 
-/// The first call of each operation that changes something: of those that make and destroy a lake in both modes, of the
-/// others, where they are new, in turn. Besides, a few that change nothing.
+/// The first call of each operation that changes something: of the scenarios that make and destroy a lake in both modes,
+/// of the others in turn. Besides, a few that change nothing.
 fn kinds<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
-    let (mut cases, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut cases = Vec::new();
     let mut in_turn = [Mode::Before, Mode::After].into_iter().cycle();
     let mut turn = || in_turn.next().expect("it has no end");
-    let order = [
-        Scenario::Create,
-        Scenario::Destroy,
-        Scenario::Update,
-        Scenario::Replace,
-        Scenario::DeleteFirst,
-        Scenario::Mixed,
-    ];
-    for scenario in order {
+    for scenario in SCENARIOS {
         let calls = calls(scenario);
-        let both = matches!(scenario, Scenario::Create | Scenario::Destroy);
-        let mut of_scenario = BTreeSet::new();
-        for call in calls.iter().filter(|call| call.writes) {
-            if !of_scenario.insert(call) || (!seen.insert(call) && !both && scenario != Scenario::Mixed) {
-                continue;
-            }
-            let point = Point::Named(call.to_string(), 1);
-            if both {
+        let writes: BTreeSet<String> = calls.iter().filter(|call| call.writes).map(ToString::to_string).collect();
+        for name in writes {
+            let point = Point::Named(name, 1);
+            if matches!(scenario, Scenario::Create | Scenario::Destroy) {
                 cases.extend([Mode::Before, Mode::After].map(|mode| Case { scenario, point: point.clone(), mode }));
             } else {
                 cases.push(Case { scenario, point, mode: turn() });

@@ -18,6 +18,13 @@ pub struct Expected {
     recorded: BTreeMap<String, usize>,
 }
 
+impl Expected {
+    /// Whether there is a resource of that kind.
+    pub fn has(&self, kind: &str) -> bool {
+        self.recorded.keys().any(|recorded| recorded.starts_with(&format!("{kind}/")))
+    }
+}
+
 /// What is not as it must be.
 pub type Complaint = String;
 
