@@ -80,7 +80,7 @@ impl Prepared {
         ran.ok();
         let expected = expected(scenario, &stand).await.unwrap_or_else(|complaint| panic!("{complaint}"));
         if scenario != Scenario::Destroy {
-            ends(&stand).await.unwrap_or_else(|complaint| panic!("undisturbed: {complaint}"));
+            ends(scenario, &stand).await.unwrap_or_else(|complaint| panic!("undisturbed: {complaint}"));
         }
         Prepared { scenario, start, calls, expected }
     }

@@ -7,7 +7,10 @@ use super::{
     drift,
     stand::{Folders, REGION, Stand},
 };
-use crate::record::{confirmation_link, follow};
+use crate::{
+    record::{confirmation_link, follow},
+    world::Ran,
+};
 
 /// A command, and what it starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,10 +27,22 @@ pub enum Scenario {
     Mixed,
     /// A destroy of a lake with data in it.
     Destroy,
+    /// A destroy that leaves the data, and the buckets that hold them.
+    Keep,
+    /// An apply that takes up what such a destroy has left.
+    TakeUp,
 }
 
-pub const SCENARIOS: [Scenario; 6] =
-    [Scenario::Create, Scenario::Update, Scenario::Replace, Scenario::DeleteFirst, Scenario::Mixed, Scenario::Destroy];
+pub const SCENARIOS: [Scenario; 8] = [
+    Scenario::Create,
+    Scenario::Update,
+    Scenario::Replace,
+    Scenario::DeleteFirst,
+    Scenario::Mixed,
+    Scenario::Destroy,
+    Scenario::Keep,
+    Scenario::TakeUp,
+];
 
 const APPLY: &[&str] = &["apply", "--yes"];
 const DESTROY: &[&str] = &["destroy", "--yes"];
@@ -88,15 +103,26 @@ impl Scenario {
             Scenario::DeleteFirst => "delete-first",
             Scenario::Mixed => "mixed",
             Scenario::Destroy => "destroy",
+            Scenario::Keep => "keep",
+            Scenario::TakeUp => "take-up",
         }
     }
 
     /// What is run, killed, and run once more.
     pub fn command(self) -> &'static [&'static str] {
         match self {
-            Scenario::Destroy => DESTROY,
+            Scenario::Destroy | Scenario::Keep => DESTROY,
             _ => APPLY,
         }
+    }
+
+    /// Has the lake of a scenario that keeps data keep them no longer, so that a destroy leaves nothing.
+    pub async fn let_go(self, stand: &Stand) -> Option<Ran> {
+        if !matches!(self, Scenario::Keep | Scenario::TakeUp) {
+            return None;
+        }
+        stand.folders.write("lake.toml", FIRST);
+        Some(stand.lake(APPLY).await)
     }
 
     /// What it starts from. `applied` has the first lake in it.
@@ -106,6 +132,12 @@ impl Scenario {
             Scenario::Destroy => {
                 let stand = applied.copy().open().await;
                 put_data(&stand).await;
+                stand.close().await
+            }
+            Scenario::Keep => keeping(applied).await.close().await,
+            Scenario::TakeUp => {
+                let stand = keeping(applied).await;
+                stand.lake(DESTROY).await.ok();
                 stand.close().await
             }
             Scenario::Update => {
@@ -157,6 +189,16 @@ pub async fn applied() -> Folders {
         }
     }
     stand.close().await
+}
+
+/// The applied lake, which is to keep its data, with data in it.
+async fn keeping(applied: &Folders) -> Stand {
+    let folders = applied.copy();
+    folders.write("lake.toml", FIRST.replace("\"delete\"", "\"retain\""));
+    let stand = folders.open().await;
+    stand.lake(APPLY).await.ok();
+    put_data(&stand).await;
+    stand
 }
 
 /// An ELF header with nothing behind it: a program as far as anybody can tell who does not start it.

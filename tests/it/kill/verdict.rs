@@ -40,6 +40,9 @@ pub async fn expected(scenario: Scenario, stand: &Stand) -> Result<Expected, Com
     match (scenario, expected.inventory.as_slice(), expected.recorded.is_empty()) {
         (Scenario::Destroy, [], true) => Ok(expected),
         (Scenario::Destroy, left, _) => Err(format!("destroyed, and yet there is\n{}", left.join("\n"))),
+        (Scenario::Keep, [], _) => Err("the data are gone".to_owned()),
+        (Scenario::Keep, _, true) => Ok(expected),
+        (Scenario::Keep, ..) => Err("destroyed, and yet something is recorded".to_owned()),
         (_, _, true) => Err("applied, and yet nothing is recorded".to_owned()),
         _ => Ok(expected),
     }
@@ -52,22 +55,23 @@ pub async fn converges(scenario: Scenario, stand: &Stand, expected: &Expected) -
     let recorded = recorded(&stand.lake(&["state", "list", "--json"]).await)?;
     same("recorded", expected.recorded.iter().map(line).collect(), recorded.iter().map(line).collect())?;
     same("in the cloud", expected.inventory.clone(), inventory::of(&stand.sdk().await).await)?;
-    if scenario == Scenario::Destroy {
-        return Ok(());
+    match scenario {
+        Scenario::Destroy => return Ok(()),
+        Scenario::Keep => {}
+        _ => succeeded("a plan that finds nothing to do", &stand.lake(&["plan", "--detailed-exitcode"]).await)?,
     }
-    succeeded("a plan that finds nothing to do", &stand.lake(&["plan", "--detailed-exitcode"]).await)?;
-    ends(stand).await
+    ends(scenario, stand).await
 }
 
 /// Destroys to an empty cloud.
-pub async fn ends(stand: &Stand) -> Result<(), Complaint> {
+pub async fn ends(scenario: Scenario, stand: &Stand) -> Result<(), Complaint> {
+    if let Some(applied) = scenario.let_go(stand).await {
+        succeeded("the apply of a lake that keeps its data no longer", &applied)?;
+    }
     succeeded("the destroy at the end", &stand.lake(&["destroy", "--yes"]).await)?;
     is_sound(stand).await?;
-    same(
-        "recorded after the destroy",
-        Vec::new(),
-        recorded(&stand.lake(&["state", "list", "--json"]).await)?.iter().map(line).collect(),
-    )?;
+    let recorded = recorded(&stand.lake(&["state", "list", "--json"]).await)?;
+    same("recorded after the destroy", Vec::new(), recorded.iter().map(line).collect())?;
     same("in the cloud after the destroy", Vec::new(), inventory::of(&stand.sdk().await).await)
 }
 
