@@ -18,6 +18,8 @@ pub mod config;
 pub mod dataset;
 /// CSV → Arrow → Parquet. Core without IO, object stores at the rim.
 pub mod executor;
+/// Places where a test makes the process die.
+pub mod failpoint;
 /// Durable file writes: temp file, fsync, rename, fsync of the folder.
 pub mod files;
 /// Dependency order on petgraph. Knows nothing of resources.

@@ -1,12 +1,14 @@
 //! State + provider → prior: what the cloud has now, in the terms of the state. The only reading step before a plan.
 
-use futures::{StreamExt, TryStreamExt, stream};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStream, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::{
     plan::{FieldChange, diff},
     provider::{Observed, Provider, ProviderError, Target},
-    resource::{Address, Ownership},
+    resource::{Address, Fields, Ownership, Schemas},
     state::{Intent, Recorded, Snapshot},
 };
 
@@ -59,63 +61,73 @@ pub enum RefreshError {
 /// Observes every recorded resource, up to `parallel` at once, and takes up what a crash left between call and
 /// record.
 pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usize) -> Result<Prior, RefreshError> {
-    let recorded: Vec<Recorded> = snapshot.resources.values().cloned().collect();
-    let observations: Vec<(Recorded, Option<Observed>)> = observe(recorded, provider, parallel).await?;
-    let (mut drift, mut gone) = (Vec::new(), Vec::new());
-    for (recorded, observed) in observations {
-        let Some(observed) = observed else {
-            gone.push(recorded.address);
-            continue;
-        };
-        check_owner(&snapshot, &recorded, &observed)?;
-        let current = merged(&recorded, &observed);
-        let fields = diff(&recorded.inputs, &current.inputs, &[]);
-        if !fields.is_empty() {
-            let Recorded { address, identity, .. } = recorded;
-            drift.push(Drift { address, identity, gone: false, fields });
+    let schemas = provider.schemas();
+    let (mut drift, mut gone, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    {
+        // Each is compared as it comes: of most nothing is kept.
+        let mut observations = std::pin::pin!(observe(snapshot.resources.values().cloned(), provider, parallel));
+        while let Some((recorded, observed)) = observations.try_next().await? {
+            let Some(observed) = observed else {
+                gone.push(recorded.address.clone());
+                continue;
+            };
+            check_owner(&snapshot, schemas, &recorded, &observed)?;
+            let Some(current) = merged(&recorded, &observed) else { continue };
+            let fields = diff(&recorded.inputs, &current.inputs, &[]);
+            if !fields.is_empty() {
+                let Recorded { address, identity, .. } = current.clone();
+                drift.push(Drift { address, identity, gone: false, fields });
+            }
+            changed.push(current);
         }
-        snapshot.resources.insert(current.address.clone(), current);
     }
+    drift.sort_by(|one, other| one.address.cmp(&other.address));
+    snapshot.resources.extend(changed.into_iter().map(|current| (current.address.clone(), Arc::new(current))));
     // Last, so that no edge to them comes back with a record that is read later.
     for address in gone {
-        let Recorded { address, identity, .. } = forget(&mut snapshot, &address);
+        let Recorded { address, identity, .. } = Arc::unwrap_or_clone(forget(&mut snapshot, &address));
         drift.push(Drift { address, identity, gone: true, fields: Vec::new() });
     }
-    resume(&mut snapshot, provider, parallel).await?;
+    resume(&mut snapshot, schemas, provider, parallel).await?;
     Ok(Prior { snapshot, drift })
 }
 
-async fn observe(
-    resources: Vec<Recorded>,
-    provider: &Provider,
+fn observe<'a>(
+    resources: impl Iterator<Item = Arc<Recorded>> + 'a,
+    provider: &'a Provider,
     parallel: usize,
-) -> Result<Vec<(Recorded, Option<Observed>)>, RefreshError> {
-    let observe = async |recorded: Recorded| {
+) -> impl TryStream<Ok = (Arc<Recorded>, Option<Observed>), Error = RefreshError> + 'a {
+    let observe = async |recorded: Arc<Recorded>| {
         let target = Target { identity: &recorded.identity, inputs: &recorded.inputs };
-        let observed = match provider.kind(&recorded.address.kind) {
+        let observed = match provider.kind(recorded.address.kind()) {
             Ok(kind) => kind.observe(target).await,
             Err(error) => Err(error),
         };
         match observed {
             Ok(observed) => Ok((recorded, observed)),
-            Err(source) => Err(RefreshError::Provider { address: recorded.address, source }),
+            Err(source) => Err(RefreshError::Provider { address: recorded.address.clone(), source }),
         }
     };
-    stream::iter(resources.into_iter().map(observe)).buffer_unordered(parallel.max(1)).try_collect().await
+    stream::iter(resources.map(observe)).buffer_unordered(parallel.max(1))
 }
 
-/// What was recorded, as the cloud has it. Inputs and outputs that the cloud does not tell stay as recorded.
-fn merged(recorded: &Recorded, observed: &Observed) -> Recorded {
+/// What was recorded, as the cloud has it; `None` when it has it so. Inputs and outputs that the cloud does not tell
+/// stay as recorded.
+fn merged(recorded: &Recorded, observed: &Observed) -> Option<Recorded> {
+    let same = |known: &Fields, told: &Fields| told.iter().all(|(name, value)| known.get(name) == Some(value));
+    if same(&recorded.inputs, &observed.inputs) && same(&recorded.outputs, &observed.outputs) {
+        return None;
+    }
     let mut current = recorded.clone();
     current.inputs.extend(observed.inputs.clone());
     current.outputs.extend(observed.outputs.clone());
-    current
+    Some(current)
 }
 
 /// Drops a resource that is gone, and the edges to it. Its name may be used again: nobody else had it.
-fn forget(snapshot: &mut Snapshot, address: &Address) -> Recorded {
-    for other in snapshot.resources.values_mut() {
-        other.dependencies.retain(|dependency| dependency != address);
+fn forget(snapshot: &mut Snapshot, address: &Address) -> Arc<Recorded> {
+    for other in snapshot.resources.values_mut().filter(|other| other.dependencies.contains(address)) {
+        Arc::make_mut(other).dependencies.retain(|dependency| dependency != address);
     }
     let recorded = snapshot.resources.remove(address).expect("BUG: what was observed is in the snapshot");
     let tombstone = crate::state::Tombstone { generation: recorded.generation, retained: true };
@@ -123,9 +135,13 @@ fn forget(snapshot: &mut Snapshot, address: &Address) -> Recorded {
     recorded
 }
 
-fn check_owner(snapshot: &Snapshot, recorded: &Recorded, observed: &Observed) -> Result<(), RefreshError> {
-    let by_tags =
-        crate::resource::aws::schema(&recorded.address.kind).is_none_or(|schema| schema.ownership == Ownership::Tags);
+fn check_owner(
+    snapshot: &Snapshot,
+    schemas: &Schemas,
+    recorded: &Recorded,
+    observed: &Observed,
+) -> Result<(), RefreshError> {
+    let by_tags = schemas.get(recorded.address.kind()).is_none_or(|schema| schema.ownership == Ownership::Tags);
     if !by_tags || is_ours(snapshot, &recorded.address, observed) {
         return Ok(());
     }
@@ -156,41 +172,67 @@ pub fn is_ours(snapshot: &Snapshot, address: &Address, observed: &Observed) -> b
 }
 
 /// Calls that began and were not recorded: what they made is taken up, what they deleted is let go. Nobody is asked.
-async fn resume(snapshot: &mut Snapshot, provider: &Provider, parallel: usize) -> Result<(), RefreshError> {
+async fn resume(
+    snapshot: &mut Snapshot,
+    schemas: &Schemas,
+    provider: &Provider,
+    parallel: usize,
+) -> Result<(), RefreshError> {
     let intents = std::mem::take(&mut snapshot.pending);
-    let planned: Vec<Recorded> = intents.iter().map(|intent| intent.planned.clone()).collect();
-    for (planned, observed) in observe(planned, provider, parallel).await? {
+    let planned = intents.iter().map(|intent| Arc::new(intent.planned.clone()));
+    let mut observations: Vec<_> = observe(planned, provider, parallel).try_collect().await?;
+    // In the order of their beginning, whichever answered first: what was made is in place before what needs it.
+    let place = |planned: &Recorded| intents.iter().position(|intent| intent.planned == *planned);
+    observations.sort_by_key(|(planned, _)| place(planned));
+    for (planned, observed) in observations {
         let Some(observed) = observed else { continue };
-        let intent = intents.iter().find(|intent| intent.planned == planned);
-        let intent = intent.expect("BUG: only intents were observed");
-        if is_recorded(snapshot, &planned) || !made_by_us(snapshot, intent, &observed) {
+        unset_what_may_have_changed(snapshot, &planned, &observed);
+        let intent = place(&planned).map(|place| &intents[place]).expect("BUG: only intents were observed");
+        if is_recorded(snapshot, &planned) || !made_by_us(snapshot, schemas, intent, &observed) {
             continue;
         }
-        let mut current = merged(&planned, &observed);
+        let mut current = merged(&planned, &observed).unwrap_or_else(|| Recorded::clone(&planned));
         // An input that the cloud does not tell may still be the old one: it is left out, hence set again.
         current.inputs.retain(|name, _| observed.inputs.contains_key(name));
         current.dependencies.retain(|dependency| snapshot.resources.contains_key(dependency));
         if snapshot.resources.contains_key(&current.address) {
             // A replacement that did not get to its record. It is made current if the program still wants it, and
             // deleted if not.
-            snapshot.deposed.push(current);
+            snapshot.deposed.push(current.into());
         } else {
-            snapshot.resources.insert(current.address.clone(), current);
+            snapshot.resources.insert(current.address.clone(), current.into());
         }
     }
     Ok(())
 }
 
-/// Whether the state knows what the intent was about, as it is or as something to be deleted.
-fn is_recorded(snapshot: &Snapshot, planned: &Recorded) -> bool {
-    let same = |known: &Recorded| known.address.kind == planned.address.kind && known.identity == planned.identity;
-    snapshot.resources.values().chain(&snapshot.deposed).any(same)
+/// An update that was interrupted may have set inputs that the cloud does not tell: they are left out, hence set again,
+/// whatever the program wants by now.
+fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, observed: &Observed) {
+    let Some(recorded) = snapshot.resources.get_mut(&planned.address) else { return };
+    if recorded.identity != planned.identity {
+        return;
+    }
+    let names = planned.inputs.keys().chain(recorded.inputs.keys());
+    let other = |name: &&String| planned.inputs.get(*name) != recorded.inputs.get(*name);
+    let uncertain: Vec<String> =
+        names.filter(other).filter(|name| !observed.inputs.contains_key(*name)).cloned().collect();
+    if !uncertain.is_empty() {
+        let recorded = Arc::make_mut(recorded);
+        recorded.inputs.retain(|name, _| !uncertain.contains(name));
+    }
 }
 
-fn made_by_us(snapshot: &Snapshot, intent: &Intent, observed: &Observed) -> bool {
+/// Whether the state knows what the intent was about, as it is or as something to be deleted.
+fn is_recorded(snapshot: &Snapshot, planned: &Recorded) -> bool {
+    let kind = planned.address.kind();
+    snapshot.known().any(|known| known.address.kind() == kind && known.identity == planned.identity)
+}
+
+fn made_by_us(snapshot: &Snapshot, schemas: &Schemas, intent: &Intent, observed: &Observed) -> bool {
     let address = &intent.planned.address;
-    match crate::resource::aws::schema(&address.kind).map(|schema| schema.ownership) {
-        Some(Ownership::Parent(_)) => intent.observed_absent,
+    match schemas.get(address.kind()).map(|schema| schema.ownership) {
+        Some(Ownership::Parent(_) | Ownership::Intent) => intent.observed_absent,
         _ => is_ours(snapshot, address, observed),
     }
 }

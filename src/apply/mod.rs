@@ -85,6 +85,11 @@ pub struct Outcome {
     pub outputs: BTreeMap<String, Value>,
 }
 
+/// Whether applying `plan` does or writes anything, where the state was `stored` and the cloud says `prior`.
+pub fn is_needed(plan: &Plan, stored: &Snapshot, prior: &Snapshot) -> bool {
+    !plan.steps.is_empty() || stored != prior || outputs(plan, prior) != prior.outputs
+}
+
 /// Applies `plan` to the cloud, recording every step through `recorder`.
 pub async fn apply(
     plan: &Plan,
@@ -119,7 +124,8 @@ pub async fn apply(
     }
     outcome.skipped = plan.steps.len() - outcome.done - outcome.failed.len();
     if outcome.failed.is_empty() && outcome.skipped == 0 {
-        outcome.outputs = recorder.finish(|snapshot| outputs(plan, snapshot)).await?;
+        outcome.outputs = recorder.read(|snapshot| outputs(plan, snapshot));
+        recorder.outputs(&outcome.outputs).await?;
     }
     Ok(outcome)
 }

@@ -1,14 +1,14 @@
 //! One step: begin → call → record. Nothing else talks to the cloud's mutating side.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Event, Observer, Recorder, StepError};
 use crate::{
     plan::{Desired, Operation, Step},
     provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
     refresh::{is_ours, ownership_tags},
-    resource::{Fields, Naming, Ownership, is_unknown, resolve},
-    state::{Intent, Recorded},
+    resource::{Address, Fields, Naming, Ownership, is_unknown, resolve},
+    state::{Intent, Recorded, Snapshot},
 };
 
 /// First pause before trying again what is not visible yet. It doubles up to [`PAUSE_MAX`]; roles take up to ten
@@ -26,19 +26,19 @@ pub(super) async fn run(
     recorder: &Recorder,
     observer: Observer<'_>,
 ) -> Result<(), StepError> {
-    let run = Run { step, kind: provider.kind(&step.address.kind)?, recorder, observer };
+    let run = Run { step, kind: provider.kind(step.address.kind())?, recorder, observer };
     match &step.operation {
         Operation::Create(desired) => run.create(desired).await,
         Operation::Update(desired) => run.update(desired).await,
         Operation::Note(desired) => {
-            let current = run.current();
+            let current = Recorded::clone(&run.current());
             let recorded = Recorded { dependencies: desired.dependencies.clone(), retain: desired.retain, ..current };
             Ok(recorder.record(recorded).await?)
         }
-        Operation::Delete => run.delete(run.current(), false).await,
-        Operation::DeleteDeposed(identity) => run.delete(run.deposed(identity), true).await,
-        Operation::Forget => Ok(recorder.remove(run.current(), false, true).await?),
-        Operation::ForgetDeposed(identity) => Ok(recorder.remove(run.deposed(identity), true, true).await?),
+        Operation::Delete => run.delete(&run.current(), false).await,
+        Operation::DeleteDeposed(identity) => run.delete(&run.deposed(identity), true).await,
+        Operation::Forget => Ok(recorder.remove(&run.current(), false, true).await?),
+        Operation::ForgetDeposed(identity) => Ok(recorder.remove(&run.deposed(identity), true, true).await?),
     }
 }
 
@@ -78,16 +78,16 @@ impl Run<'_> {
         Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
     }
 
-    async fn delete(&self, gone: Recorded, deposed: bool) -> Result<(), StepError> {
+    async fn delete(&self, gone: &Recorded, deposed: bool) -> Result<(), StepError> {
         let target = Target { identity: &gone.identity, inputs: &gone.inputs };
-        self.begin(&gone, "delete", false).await?;
+        self.begin(gone, "delete", false).await?;
         self.patiently(|| self.kind.delete(target)).await?;
         Ok(self.recorder.remove(gone, deposed, false).await?)
     }
 
     async fn begin(&self, planned: &Recorded, operation: &str, observed_absent: bool) -> Result<(), StepError> {
         let intent = Intent { planned: planned.clone(), operation: operation.to_owned(), observed_absent };
-        Ok(self.recorder.begin(intent).await?)
+        Ok(self.recorder.intend(intent).await?)
     }
 
     /// What the resource is to be, with every reference resolved from what is recorded.
@@ -128,19 +128,23 @@ impl Run<'_> {
             Ownership::Tags if !self.recorder.read(|snapshot| is_ours(snapshot, &planned.address, observed)) => {
                 Err(foreign())
             }
+            // Had a call of ours made it, refreshing would have found that call's intent; or it was left here.
+            Ownership::Intent if !self.recorder.read(|snapshot| was_retained(snapshot, &planned.address)) => {
+                Err(foreign())
+            }
             // Its parent is ours, hence so is the part; a kind that shares its parent with others (a notification
             // document) refuses their entries itself.
-            Ownership::Tags | Ownership::Parent(_) => Ok(()),
+            Ownership::Tags | Ownership::Intent | Ownership::Parent(_) => Ok(()),
         }
     }
 
-    fn current(&self) -> Recorded {
+    fn current(&self) -> Arc<Recorded> {
         let current = self.recorder.read(|snapshot| snapshot.resources.get(&self.step.address).cloned());
         current.expect("BUG: the plan changes a resource that the state does not have")
     }
 
-    fn deposed(&self, identity: &str) -> Recorded {
-        let matches = |old: &&Recorded| old.address == self.step.address && old.identity == identity;
+    fn deposed(&self, identity: &str) -> Arc<Recorded> {
+        let matches = |old: &&Arc<Recorded>| old.address == self.step.address && old.identity == identity;
         let old = self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned());
         old.expect("BUG: the plan deletes a deposed resource that the state does not have")
     }
@@ -163,4 +167,9 @@ impl Run<'_> {
         }
         call().await
     }
+}
+
+/// Whether a resource was left in the cloud by this stack, to be taken up again.
+fn was_retained(snapshot: &Snapshot, address: &Address) -> bool {
+    snapshot.tombstones.get(address).is_some_and(|tombstone| tombstone.retained)
 }

@@ -1,6 +1,6 @@
 //! Whole lifecycles against a cloud in memory.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -19,50 +19,40 @@ use crate::{
             s3::{Bucket, BucketVersioning},
         },
     },
-    state::{store::Store, verify},
+    state::store::{Store, memory::Memory},
 };
-
-/// State in memory. Refuses what is unsound, as files do.
-#[derive(Default)]
-struct MemoryStore(Mutex<Option<Snapshot>>);
-
-impl Store for MemoryStore {
-    fn load(&self) -> Result<Option<Snapshot>, StateError> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    fn save(&self, snapshot: &Snapshot) -> Result<(), StateError> {
-        verify(snapshot).expect("every saved state is sound");
-        *self.0.lock().unwrap() = Some(snapshot.clone());
-        Ok(())
-    }
-}
 
 struct Stack {
     cloud: Arc<Cloud>,
-    store: Arc<MemoryStore>,
+    store: Store,
 }
 
 impl Stack {
-    fn new() -> Self {
-        let stack = Stack { cloud: Arc::default(), store: Arc::default() };
-        stack.store.save(&Snapshot::new("flights", "local")).unwrap();
+    async fn new() -> Self {
+        let stack = Stack { cloud: Arc::default(), store: Store::new(Memory::default()) };
+        let lock = stack.store.lock("plan").await.unwrap();
+        stack.store.create(&lock, &Snapshot::new("flights", "local")).await.unwrap();
         stack
     }
 
-    fn state(&self) -> Snapshot {
-        self.store.load().unwrap().unwrap()
+    /// Base and journal, replayed and verified.
+    async fn state(&self) -> Snapshot {
+        self.store.load().await.unwrap().unwrap().snapshot
     }
 
     /// What one `lake apply` does.
     async fn apply(&self, program: &Program) -> Result<Outcome, RefreshError> {
         let provider = self.cloud.provider();
-        let stored = self.state();
-        let prior = refresh(stored.clone(), &provider, 4).await?.snapshot;
-        let plan = plan(Inputs { program, prior: &prior, config_hash: "c" }).unwrap();
-        let recorder = Recorder::new(Arc::clone(&self.store) as Arc<dyn Store>, &stored, prior);
+        let lock = Arc::new(self.store.lock("apply").await.unwrap());
+        let stored = self.store.load().await.unwrap().unwrap();
+        let prior = refresh(stored.snapshot.clone(), &provider, 4).await?.snapshot;
+        let inputs = Inputs { program, prior: &prior, schemas: provider.schemas(), config_hash: "c" };
+        let plan = plan(inputs).unwrap();
+        let recorder = Recorder::begin(&self.store, lock, stored, &prior, "apply").await.unwrap();
         let options = Options { parallel: 4, cancel: CancellationToken::new() };
-        Ok(apply(&plan, &provider, &recorder, &options, &|_| {}).await.unwrap())
+        let outcome = apply(&plan, &provider, &recorder, &options, &|_| {}).await.unwrap();
+        recorder.close().await.unwrap();
+        Ok(outcome)
     }
 
     fn kinds_and_inputs(&self) -> Vec<(String, Fields)> {
@@ -111,7 +101,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[tokio::test]
 async fn applying_twice_calls_nothing_the_second_time_and_destroying_leaves_nothing() {
-    let stack = Stack::new();
+    let stack = Stack::new().await;
     let full = program([2, 1, 1, 1, 1]);
     let outcome = stack.apply(&full).await.unwrap();
     assert_eq!((outcome.failed.len(), outcome.skipped), (0, 0));
@@ -120,27 +110,29 @@ async fn applying_twice_calls_nothing_the_second_time_and_destroying_leaves_noth
     assert_eq!(stack.cloud.calls.lock().unwrap().len(), calls, "no mutating call");
     stack.apply(&Program::default()).await.unwrap();
     assert!(stack.cloud.things.lock().unwrap().is_empty());
-    assert!(stack.state().is_empty());
+    assert!(stack.state().await.is_empty());
 }
 
 #[tokio::test]
 async fn what_bears_the_name_and_is_not_ours_is_refused_and_left_alone() {
-    let stack = Stack::new();
+    let stack = Stack::new().await;
     let wanted = program([1, 0, 0, 0, 0]);
-    let prior = stack.state();
-    let planned = plan(Inputs { program: &wanted, prior: &prior, config_hash: "c" }).unwrap();
+    let prior = stack.state().await;
+    let provider = stack.cloud.provider();
+    let inputs = Inputs { program: &wanted, prior: &prior, schemas: provider.schemas(), config_hash: "c" };
+    let planned = plan(inputs).unwrap();
     let identity = planned.changes[0].identity.clone().unwrap();
     let foreign = Thing { inputs: Fields::new(), tags: [("team".to_owned(), "other".to_owned())].into() };
     stack.cloud.things.lock().unwrap().insert(("aws:s3:Bucket".to_owned(), identity), foreign.clone());
     let outcome = stack.apply(&wanted).await.unwrap();
     assert!(outcome.failed[0].1.to_string().contains("is not this stack's"), "{:?}", outcome.failed);
     assert_eq!(stack.cloud.things.lock().unwrap().values().collect::<Vec<_>>(), [&foreign]);
-    assert!(stack.state().resources.is_empty());
+    assert!(stack.state().await.resources.is_empty());
 }
 
 #[tokio::test]
 async fn drift_is_put_right_and_what_was_deleted_behind_our_back_comes_back_under_its_name() {
-    let stack = Stack::new();
+    let stack = Stack::new().await;
     let full = program([2, 1, 0, 0, 1]);
     stack.apply(&full).await.unwrap();
     let before = stack.cloud.things.lock().unwrap().clone();
@@ -159,12 +151,12 @@ async fn drift_is_put_right_and_what_was_deleted_behind_our_back_comes_back_unde
 async fn whatever_is_deleted_behind_our_back_comes_back_also_when_others_depend_on_it() {
     let full = program([2, 1, 1, 1, 1]);
     let count = {
-        let stack = Stack::new();
+        let stack = Stack::new().await;
         stack.apply(&full).await.unwrap();
         stack.cloud.things.lock().unwrap().len()
     };
     for gone in 0..count {
-        let stack = Stack::new();
+        let stack = Stack::new().await;
         stack.apply(&full).await.unwrap();
         let before = stack.cloud.things.lock().unwrap().clone();
         let key = before.keys().nth(gone).unwrap();
@@ -180,7 +172,7 @@ async fn whatever_is_deleted_behind_our_back_comes_back_also_when_others_depend_
 async fn a_replacement_that_was_interrupted_leaves_no_orphan_when_it_is_no_longer_wanted() {
     let (on_raw, on_processed) = (program([2, 1, 0, 0, 0]), program([2, 4, 0, 0, 0]));
     for last in [&on_raw, &on_processed] {
-        let stack = Stack::new();
+        let stack = Stack::new().await;
         stack.apply(&on_raw).await.unwrap();
         *stack.cloud.faults.lock().unwrap() = [Fault::After].into();
         assert_eq!(stack.apply(&on_processed).await.unwrap().failed.len(), 1, "its answer was lost");
@@ -188,13 +180,14 @@ async fn a_replacement_that_was_interrupted_leaves_no_orphan_when_it_is_no_longe
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         let kinds: Vec<String> = stack.kinds_and_inputs().into_iter().map(|(kind, _)| kind).collect();
         assert_eq!(kinds, ["aws:s3:Bucket", "aws:s3:Bucket", "aws:s3:BucketVersioning"]);
-        assert!(stack.state().deposed.is_empty() && stack.state().pending.is_empty());
+        let state = stack.state().await;
+        assert!(state.deposed.is_empty() && state.pending.is_empty());
     }
 }
 
 #[tokio::test]
 async fn a_failed_step_skips_what_needs_it_and_the_rest_goes_on() {
-    let stack = Stack::new();
+    let stack = Stack::new().await;
     *stack.cloud.faults.lock().unwrap() = [Fault::Before].into();
     let outcome = stack.apply(&program([1, 1, 0, 0, 1])).await.unwrap();
     assert_eq!((outcome.done, outcome.failed.len(), outcome.skipped), (1, 1, 1));
@@ -211,7 +204,7 @@ proptest! {
         faults in prop::collection::vec(prop_oneof![Just(Fault::None), Just(Fault::Before), Just(Fault::After)], 0..12),
     ) {
         runtime().block_on(async {
-            let stack = Stack::new();
+            let stack = Stack::new().await;
             *stack.cloud.faults.lock().unwrap() = faults.into();
             for choices in &programs {
                 stack.apply(&program(*choices)).await.unwrap();
@@ -225,14 +218,14 @@ proptest! {
             stack.apply(&last).await.unwrap();
             assert_eq!(stack.cloud.calls.lock().unwrap().len(), calls, "converged: nothing more to do");
 
-            let fresh = Stack::new();
+            let fresh = Stack::new().await;
             fresh.apply(&last).await.unwrap();
             let kinds = |stack: &Stack| stack.kinds_and_inputs().into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
             assert_eq!(kinds(&stack), kinds(&fresh), "no orphan, no duplicate");
 
             stack.apply(&Program::default()).await.unwrap();
             assert!(stack.cloud.things.lock().unwrap().is_empty());
-            assert!(stack.state().is_empty());
+            assert!(stack.state().await.is_empty());
         });
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     apply::{self, Options, Outcome, Recorder},
     config::Target,
     plan::Action,
-    state::store::Store,
 };
 
 use super::{
@@ -78,10 +77,10 @@ const SUBSCRIPTION: &str = "aws:sns:Subscription";
 
 /// The addresses that this plan subscribes to the alerts.
 fn invited(prepared: &Prepared) -> Vec<String> {
-    let changes = prepared.plan.changes.iter().filter(|change| change.address.kind == SUBSCRIPTION);
+    let changes = prepared.plan.changes.iter().filter(|change| change.address.kind() == SUBSCRIPTION);
     let is_new = |action| matches!(action, Action::Create | Action::ReplaceCreateFirst | Action::ReplaceDeleteFirst);
     let new = changes.filter(|change| is_new(change.action));
-    new.map(|change| change.address.name.clone()).collect()
+    new.map(|change| change.address.name().to_owned()).collect()
 }
 
 /// Nobody gets alerts who has not said so.
@@ -121,19 +120,26 @@ pub fn confirm(context: &Context, yes: bool, question: &str) -> Result<(), CliEr
 
 /// Applies a prepared plan with live progress. A failed or interrupted apply is an error that says how to go on.
 pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, CliError> {
-    let Prepared { plan, stored, prior, provider, store, lock, .. } = prepared;
-    if !plan.steps.is_empty() {
-        store.keep(&stored)?;
+    let Prepared { plan, stored, prior, provider, store, lock, command, .. } = prepared;
+    let lock = lock.ok_or_else(|| CliError::failed("BUG: an apply without the stack's lock"))?;
+    if !apply::is_needed(&plan, &stored.snapshot, &prior.snapshot) {
+        lock.release().await?;
+        return Ok(Outcome { outputs: stored.snapshot.outputs, ..Outcome::default() });
     }
-    let recorder = Recorder::new(Arc::clone(&store) as Arc<dyn Store>, &stored, prior.snapshot);
+    let recorder = Recorder::begin(&store, Arc::clone(&lock), stored, &prior.snapshot, command).await?;
     let options = Options { parallel: context.parallel, cancel: CancellationToken::new() };
     let interrupts = tokio::spawn(watch_interrupts(options.cancel.clone(), context.console.clone()));
     let progress = Progress::new(&context.console, plan.steps.len());
     let applied = apply::apply(&plan, &provider, &recorder, &options, &|event| progress.event(event)).await;
     interrupts.abort();
     progress.finish();
+    let closed = recorder.close().await;
+    let released = lock.release().await;
     let outcome = applied?;
-    drop(lock);
+    if outcome.failed.is_empty() {
+        closed?;
+        released?;
+    }
     if outcome.failed.is_empty() && outcome.skipped == 0 {
         return Ok(outcome);
     }

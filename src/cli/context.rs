@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{Config, Stack},
-    state::store::LocalStore,
+    state::store::{Local, Store},
 };
 
 use super::{console::Console, error::CliError};
@@ -95,8 +95,8 @@ impl Context {
     }
 
     /// The stack's state.
-    pub fn store(&self) -> LocalStore {
-        LocalStore::new(self.state_folder().join(self.stack_name()))
+    pub async fn store(&self, stack: &Stack) -> Result<Store, CliError> {
+        Ok(Store::new(Local::new(self.state_folder().join(&stack.name))))
     }
 
     /// Diagnostics on stderr, as verbose as asked.

@@ -23,7 +23,7 @@ use crate::{
     resource::{Address, Program},
     state::{
         Snapshot,
-        store::{LocalStore, Lock, Store},
+        store::{Loaded, Lock, Store},
     },
 };
 
@@ -52,15 +52,17 @@ pub struct Prepared {
     /// What is to be done.
     pub plan: Plan,
     /// State as stored.
-    pub stored: Snapshot,
+    pub stored: Loaded,
     /// State as the cloud confirms it.
     pub prior: Prior,
     /// The kinds of the stack's cloud.
     pub provider: Arc<Provider>,
     /// Where state is kept.
-    pub store: Arc<LocalStore>,
-    /// The stack is ours alone while this lives.
-    pub lock: Option<Lock>,
+    pub store: Store,
+    /// The stack is ours alone until this is released.
+    pub lock: Option<Arc<Lock>>,
+    /// The command that the stack is locked for.
+    pub command: &'static str,
     /// What the plan means besides what it does.
     pub meaning: Meaning,
 }
@@ -79,14 +81,17 @@ pub struct Meaning {
 }
 
 /// Gets from the project's folder to a plan. With a `command`, the stack stays locked for it.
-pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Result<Prepared, CliError> {
+pub async fn prepare(context: &Context, goal: Goal, command: Option<&'static str>) -> Result<Prepared, CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
-    let store = Arc::new(context.store());
-    let lock = command.map(|command| store.lock(command)).transpose()?;
-    let stored = match load(&store, &config, stack)? {
-        Some(snapshot) => snapshot,
-        None => create(&store, &config, stack, lock.is_some())?,
+    let store = context.store(stack).await?;
+    let lock = match command {
+        Some(command) => Some(Arc::new(store.lock(command).await?)),
+        None => None,
+    };
+    let stored = match load(&store, &config, stack).await? {
+        Some(loaded) => loaded,
+        None => create(&store, &config, stack, lock.as_deref()).await?,
     };
     let connection = connect(context, stack).await?;
     if goal == Goal::Declared && !secure_transport(stack) {
@@ -95,8 +100,8 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
             stack.name
         ));
     }
-    let deployed = match goal == Goal::Declared && !stored.outputs.is_empty() {
-        true => Some(Deployed::of(config.clone(), connection.clone(), stored.clone())?),
+    let deployed = match goal == Goal::Declared && !stored.snapshot.outputs.is_empty() {
+        true => Some(Deployed::of(config.clone(), connection.clone(), stored.snapshot.clone())?),
         false => None,
     };
     let Declared { program, assets, datasets, transforms } = match goal {
@@ -104,12 +109,17 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
         Goal::Nothing => Declared::default(),
     };
     let provider = Arc::new(aws::provider(&connection.sdk, assets));
-    let mut prior = refresh(stored.clone(), &provider, context.parallel).await?;
+    let mut prior = refresh(stored.snapshot.clone(), &provider, context.parallel).await?;
     let left = match goal {
         Goal::Declared => keep(&mut prior.snapshot, &program, stack.on_destroy),
         Goal::Nothing => Vec::new(),
     };
-    let inputs = plan::Inputs { program: &program, prior: &prior.snapshot, config_hash: &config.hash };
+    let inputs = plan::Inputs {
+        program: &program,
+        prior: &prior.snapshot,
+        schemas: provider.schemas(),
+        config_hash: &config.hash,
+    };
     let plan = plan::plan(inputs)?;
     let mut meaning = Meaning { transforms, left, ..Meaning::default() };
     if let Some(deployed) = deployed.filter(|_| stale::changes_datasets(&plan)) {
@@ -118,14 +128,16 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&str>) -> Re
             manifest.as_ref().map_or_else(Vec::new, |manifest| differences::between(manifest, &datasets));
         meaning.stale = stale::count(&deployed, manifest.as_ref(), &datasets).await?;
     }
-    Ok(Prepared { plan, stored, prior, provider, store, lock, meaning })
+    let command = command.unwrap_or("plan");
+    Ok(Prepared { plan, stored, prior, provider, store, lock, command, meaning })
 }
 
 /// The stack's state; `None` for a stack that has none yet.
-fn load(store: &LocalStore, config: &Config, stack: &Stack) -> Result<Option<Snapshot>, CliError> {
-    let Some(snapshot) = store.load()? else { return Ok(None) };
+async fn load(store: &Store, config: &Config, stack: &Stack) -> Result<Option<Loaded>, CliError> {
+    let Some(loaded) = store.load().await? else { return Ok(None) };
+    let snapshot = &loaded.snapshot;
     if snapshot.lake == config.lake.name {
-        return Ok(Some(snapshot));
+        return Ok(Some(loaded));
     }
     let message = format!(
         "the state of stack `{}` belongs to the lake `{}`, not `{}`",
@@ -136,15 +148,20 @@ fn load(store: &LocalStore, config: &Config, stack: &Stack) -> Result<Option<Sna
 }
 
 /// A new stack's state is written at once: the names in its first plan are the names that apply makes.
-fn create(store: &LocalStore, config: &Config, stack: &Stack, locked: bool) -> Result<Snapshot, CliError> {
-    let _lock = (!locked).then(|| store.lock("plan")).transpose()?;
+async fn create(store: &Store, config: &Config, stack: &Stack, lock: Option<&Lock>) -> Result<Loaded, CliError> {
+    let Some(lock) = lock else {
+        let lock = store.lock("plan").await?;
+        let created = Box::pin(create(store, config, stack, Some(&lock))).await;
+        lock.release().await?;
+        return created;
+    };
     // Somebody else's first plan may have come in between.
-    if let Some(snapshot) = load(store, config, stack)? {
-        return Ok(snapshot);
+    if let Some(loaded) = load(store, config, stack).await? {
+        return Ok(loaded);
     }
-    let snapshot = Snapshot::new(&config.lake.name, &stack.name);
-    store.save(&snapshot)?;
-    Ok(snapshot)
+    store.create(lock, &Snapshot::new(&config.lake.name, &stack.name)).await?;
+    let created = load(store, config, stack).await?;
+    created.ok_or_else(|| CliError::failed(format!("the state at {} is gone while it is made", store.name())))
 }
 
 /// The program of `lake.toml`, and the packages it deploys.
@@ -233,8 +250,8 @@ fn secure_transport(stack: &Stack) -> bool {
 
 /// The program without a cloud to ask, a package to hash and a plugin to build: its resources and edges are the same.
 /// The plugins are those that the stack was applied with, as far as this machine remembers them.
-pub fn program_offline(config: &Config, stack: &Stack) -> Program {
-    let remembered = remembered(&config.root.join("state"), stack);
+pub fn program_offline(config: &Config, stack: &Stack, snapshot: Option<&Snapshot>) -> Program {
+    let remembered = snapshot.and_then(|snapshot| remembered(&config.root.join("state"), snapshot));
     let nowhere = Connection {
         sdk: aws_config::SdkConfig::builder().build(),
         account_id: "000000000000".to_owned(),
@@ -249,8 +266,7 @@ pub fn program_offline(config: &Config, stack: &Stack) -> Program {
 }
 
 /// The datasets that the stack was applied with, if this machine did it.
-fn remembered(state_folder: &Path, stack: &Stack) -> Option<Manifest> {
-    let snapshot = LocalStore::new(state_folder.join(&stack.name)).load().ok()??;
+fn remembered(state_folder: &Path, snapshot: &Snapshot) -> Option<Manifest> {
     let manifest = snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"))?;
     let sha256 = manifest.inputs.get("sha256")?.as_str()?;
     Manifest::from_bytes(&std::fs::read(packages(state_folder).join(format!("{sha256}.json"))).ok()?).ok()

@@ -7,7 +7,7 @@ use crate::{
     dataset::{Dataset, Manifest},
     pipeline::aws::{Aws, Names},
     resource::Address,
-    state::{Snapshot, store::Store},
+    state::Snapshot,
 };
 
 use super::{
@@ -38,7 +38,8 @@ impl Deployed {
     pub async fn open(context: &Context) -> Result<Self, CliError> {
         let config = context.config()?;
         let stack = context.stack(&config)?;
-        let snapshot = context.store().load()?.filter(|snapshot| !snapshot.outputs.is_empty());
+        let loaded = context.store(stack).await?.load().await?;
+        let snapshot = loaded.map(|loaded| loaded.snapshot).filter(|snapshot| !snapshot.outputs.is_empty());
         let snapshot = snapshot.ok_or_else(|| {
             CliError::failed(format!("stack `{}` has not been applied", stack.name)).hint("run `lake apply` first")
         })?;
@@ -75,13 +76,13 @@ impl Deployed {
     /// The names of the stack's resources of `kind`.
     pub fn names(&self, kind: &str) -> Vec<&str> {
         let addresses = self.snapshot.resources.keys();
-        addresses.filter(|address| address.kind == kind).map(|address| address.name.as_str()).collect()
+        addresses.filter(|address| address.kind() == kind).map(|address| address.name()).collect()
     }
 
     /// What the cloud knows the stack's resources of `kind` by.
     pub fn identities(&self, kind: &str) -> Vec<&str> {
         let recorded = self.snapshot.resources.values();
-        recorded.filter(|it| it.address.kind == kind).map(|it| it.identity.as_str()).collect()
+        recorded.filter(|it| it.address.kind() == kind).map(|it| it.identity.as_str()).collect()
     }
 
     /// An output of the stack; `None` when it has none of that name.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     plan::Operation,
     provider::{Provider, Target},
-    state::{Recorded, store::Store},
+    state::Recorded,
 };
 
 use super::{
@@ -40,8 +40,9 @@ impl Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let console = &context.console;
-    context.config()?;
-    if context.store().load()?.is_none_or(|snapshot| snapshot.is_empty()) {
+    let config = context.config()?;
+    let loaded = context.store(context.stack(&config)?).await?.load().await?;
+    if loaded.is_none_or(|loaded| loaded.snapshot.is_empty()) {
         console.note("nothing to destroy: the stack is empty");
         return console.json(&json!({ "event": "done", "steps": 0, "deleted": 0, "retained": [] }));
     }
@@ -63,7 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// What the plan deletes, and what it leaves in the cloud.
-fn what_goes(prepared: &super::control::Prepared) -> (Vec<Recorded>, Vec<Recorded>) {
+fn what_goes(prepared: &super::control::Prepared) -> (Vec<Arc<Recorded>>, Vec<Arc<Recorded>>) {
     let prior = &prepared.prior.snapshot;
     let (mut deleted, mut retained) = (Vec::new(), Vec::new());
     for step in &prepared.plan.steps {
@@ -84,10 +85,10 @@ fn what_goes(prepared: &super::control::Prepared) -> (Vec<Recorded>, Vec<Recorde
 }
 
 /// Asks the cloud for every deleted resource.
-async fn prove_gone(provider: &Provider, deleted: &[Recorded], parallel: usize) -> Result<(), CliError> {
-    let ask = async |recorded: &Recorded| -> Result<Option<String>, CliError> {
+async fn prove_gone(provider: &Provider, deleted: &[Arc<Recorded>], parallel: usize) -> Result<(), CliError> {
+    let ask = async |recorded: &Arc<Recorded>| -> Result<Option<String>, CliError> {
         let target = Target { identity: &recorded.identity, inputs: &recorded.inputs };
-        let observed = provider.kind(&recorded.address.kind)?.observe(target).await?;
+        let observed = provider.kind(&recorded.address.kind())?.observe(target).await?;
         Ok(observed.map(|_| format!("{} ({})", recorded.identity, recorded.address)))
     };
     let left: Vec<Option<String>> = stream::iter(deleted.iter().map(ask)).buffered(parallel).try_collect().await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     resource::{Address, Program},
-    state::{Snapshot, store::Store},
+    state::Snapshot,
 };
 
 use super::{context::Context, control::program_offline, error::CliError};
@@ -48,9 +48,10 @@ enum Format {
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
-    let program = program_offline(&config, stack);
+    let loaded = context.store(stack).await?.load().await?;
+    let snapshot = loaded.map(|loaded| loaded.snapshot);
+    let program = program_offline(&config, stack, snapshot.as_ref());
     program.check().map_err(|error| CliError::failed(format!("BUG: {error}")))?;
-    let snapshot = context.store().load()?;
     let (program, snapshot) = (&program, snapshot.as_ref());
     match args.format {
         Format::Json => context.console.raw(&format!("{}\n", document(program, snapshot))),
@@ -68,8 +69,9 @@ fn document(program: &Program, snapshot: Option<&Snapshot>) -> serde_json::Value
         .resources()
         .iter()
         .map(|declared| {
-            let Address { kind, name } = &declared.address;
-            json!({ "address": declared.address, "kind": kind, "name": name, "identity": identity(&declared.address) })
+            let address = &declared.address;
+            let (kind, name) = (address.kind(), address.name());
+            json!({ "address": address, "kind": kind, "name": name, "identity": identity(address) })
         })
         .collect();
     let edges: Vec<_> = program
@@ -85,12 +87,12 @@ fn document(program: &Program, snapshot: Option<&Snapshot>) -> serde_json::Value
 
 /// The service of a kind, `s3` of `aws:s3:Bucket`: what drawings group by.
 fn service(address: &Address) -> &str {
-    address.kind.split(':').nth(1).unwrap_or_default()
+    address.kind().split(':').nth(1).unwrap_or_default()
 }
 
 /// What a kind is called within its service: `Bucket` of `aws:s3:Bucket`.
 fn short_kind(address: &Address) -> &str {
-    address.kind.rsplit(':').next().unwrap_or_default()
+    address.kind().rsplit(':').next().unwrap_or_default()
 }
 
 /// The services of a program's resources, in the order in which they are first met.

@@ -1,6 +1,8 @@
 //! What of a dataset's data stays although the state says that it goes with the dataset: files are deleted only when
 //! their dataset is removed, the stack says so now as well, and no other dataset reads them.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::{
@@ -17,7 +19,7 @@ pub fn keep(prior: &mut Snapshot, program: &Program, on_destroy: OnDestroy) -> V
     let sources: Vec<(&str, &str)> = raw.filter_map(|declared| prefix_of(&declared.inputs)).collect();
     let mut told = Vec::new();
     let data = prior.resources.values_mut().filter(|recorded| is_data(recorded) && !declared(&recorded.address));
-    for recorded in data {
+    for recorded in data.map(Arc::make_mut) {
         recorded.retain |= on_destroy == OnDestroy::Retain;
         let Some((prefix, dataset)) = prefix_of(&recorded.inputs).filter(|_| is_raw(&recorded.address)) else {
             continue;
@@ -34,12 +36,12 @@ pub fn keep(prior: &mut Snapshot, program: &Program, on_destroy: OnDestroy) -> V
 
 /// Whether others than lake put there what would be deleted.
 fn is_data(recorded: &Recorded) -> bool {
-    let kind = recorded.address.kind.as_str();
+    let kind = recorded.address.kind();
     kind == aws::s3::Prefix::SCHEMA.kind || kind == aws::glue::Tables::SCHEMA.kind
 }
 
 fn is_raw(address: &Address) -> bool {
-    address.kind == aws::s3::Prefix::SCHEMA.kind && address.name.starts_with(RAW)
+    address.kind() == aws::s3::Prefix::SCHEMA.kind && address.name().starts_with(RAW)
 }
 
 /// A prefix, and the dataset that it belongs to.
@@ -83,7 +85,7 @@ mod tests {
                 dependencies: Vec::new(),
                 retain: false,
             };
-            snapshot.resources.insert(address, recorded);
+            snapshot.resources.insert(address, recorded.into());
         }
         snapshot
     }
@@ -93,7 +95,7 @@ mod tests {
         let mut prior = prior(before);
         let told = keep(&mut prior, &program(after), on_destroy);
         let kept = prior.resources.into_values().filter(|recorded| recorded.retain);
-        (kept.map(|recorded| recorded.address.name).collect(), told)
+        (kept.map(|recorded| recorded.address.name().to_owned()).collect(), told)
     }
 
     #[test]

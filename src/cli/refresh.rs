@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::{
+    apply::Recorder,
     provider::aws::{self, Assets},
     refresh::refresh,
-    state::store::Store,
 };
 
 use super::{connect::connect, context::Context, error::CliError, render};
@@ -23,19 +23,21 @@ pub struct Args {}
 pub async fn run(_args: Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
-    let store = Arc::new(context.store());
-    let _lock = store.lock("refresh")?;
-    let Some(stored) = store.load()? else {
+    let store = context.store(stack).await?;
+    let lock = Arc::new(store.lock("refresh").await?);
+    let Some(stored) = store.load().await? else {
+        lock.release().await?;
         context.console.note("nothing to refresh: the stack has never been applied");
         return context.console.json(&json!({ "drift": [] }));
     };
     let connection = connect(context, stack).await?;
     let provider = aws::provider(&connection.sdk, Assets::default());
-    let mut prior = refresh(stored.clone(), &provider, context.parallel).await?;
-    if prior.snapshot != stored {
-        prior.snapshot.serial += 1;
-        store.save(&prior.snapshot)?;
+    let prior = refresh(stored.snapshot.clone(), &provider, context.parallel).await?;
+    if prior.snapshot != stored.snapshot {
+        let recorder = Recorder::begin(&store, Arc::clone(&lock), stored, &prior.snapshot, "refresh").await?;
+        recorder.close().await?;
     }
+    lock.release().await?;
     if prior.drift.is_empty() {
         context.console.note(format!("all {} resources are as recorded", prior.snapshot.resources.len()));
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     resource::Address,
-    state::{Snapshot, store::Store, verify},
+    state::{Snapshot, verify},
 };
 
 use super::{context::Context, error::CliError};
@@ -32,12 +32,13 @@ enum Command {
     Verify,
 }
 
-pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
-    context.config()?;
-    let snapshot = context.store().load()?.ok_or_else(|| {
-        CliError::failed(format!("stack `{}` has no state yet", context.stack_name()))
-            .hint("apply it with `lake apply`")
+pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let config = context.config()?;
+    let stack = context.stack(&config)?;
+    let loaded = context.store(stack).await?.load().await?.ok_or_else(|| {
+        CliError::failed(format!("stack `{}` has no state yet", stack.name)).hint("apply it with `lake apply`")
     })?;
+    let snapshot = loaded.snapshot;
     match &args.command {
         Command::List => list(&snapshot, context),
         Command::Show { address } => show(&snapshot, address, context),

@@ -1,6 +1,6 @@
 //! What is to happen to each resource: declared against prior.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::{Action, Desired, PlanError};
 use crate::{
     graph::{Cycle, Graph},
     resource::{
-        Address, Declared, Fields, Naming, Program, Reference, Schema, aws, is_unknown, physical_name, resolve,
+        Address, Declared, Fields, Naming, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve,
     },
     state::{Recorded, Snapshot},
 };
@@ -51,7 +51,7 @@ pub(super) struct Decision {
 }
 
 /// Decides for every declared and every recorded resource, in dependency order; what goes comes last.
-pub(super) fn decide(program: &Program, prior: &Snapshot) -> Result<Vec<Decision>, PlanError> {
+pub(super) fn decide(program: &Program, prior: &Snapshot, schemas: &Schemas) -> Result<Vec<Decision>, PlanError> {
     let declared: BTreeMap<&Address, &Declared> =
         program.resources().iter().map(|declared| (&declared.address, declared)).collect();
     let mut graph = Graph::default();
@@ -63,7 +63,7 @@ pub(super) fn decide(program: &Program, prior: &Snapshot) -> Result<Vec<Decision
         }
     }
     let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
-    let mut planner = Planner { prior, decided: BTreeMap::new(), decisions: Vec::new() };
+    let mut planner = Planner { prior, schemas, decided: HashMap::new(), decisions: Vec::new() };
     for address in sorted {
         planner.decide(declared[*address])?;
     }
@@ -79,8 +79,9 @@ impl Cycle<Address> {
 
 struct Planner<'a> {
     prior: &'a Snapshot,
+    schemas: &'a Schemas,
     /// What is known of each decided resource's outputs.
-    decided: BTreeMap<Address, Known>,
+    decided: HashMap<Address, Known>,
     decisions: Vec<Decision>,
 }
 
@@ -103,7 +104,7 @@ impl Planner<'_> {
 
     fn decide(&mut self, declared: &Declared) -> Result<(), PlanError> {
         let address = &declared.address;
-        let schema = aws::schema(&address.kind).ok_or_else(|| PlanError::Kind(address.clone()))?;
+        let schema = self.schemas.get(address.kind()).ok_or_else(|| PlanError::Kind(address.clone()))?;
         let inputs: Fields = declared
             .inputs
             .iter()

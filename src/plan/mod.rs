@@ -17,7 +17,7 @@ pub use diff::{Change, FieldChange, diff};
 
 use crate::{
     graph::Cycle,
-    resource::{Address, Fields, Program, ProgramError},
+    resource::{Address, Fields, Program, ProgramError, Schemas},
     state::Snapshot,
 };
 
@@ -108,6 +108,8 @@ pub struct Inputs<'a> {
     pub program: &'a Program,
     /// State, refreshed.
     pub prior: &'a Snapshot,
+    /// The kinds that are known.
+    pub schemas: &'a Schemas,
     /// Hash of the configuration.
     pub config_hash: &'a str,
 }
@@ -129,7 +131,7 @@ pub enum PlanError {
 /// Plans how to get from `prior` to `program`.
 pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
     inputs.program.check()?;
-    let decisions = diff::decide(inputs.program, inputs.prior)?;
+    let decisions = diff::decide(inputs.program, inputs.prior, inputs.schemas)?;
     let steps = order::steps(&decisions, inputs.prior);
     Ok(Plan {
         lineage: inputs.prior.lineage.clone(),

@@ -65,7 +65,7 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot) -> Vec<Step> {
 /// Whether a replacement that was interrupted is what the program wants now: then it is made current, not deleted.
 fn is_taken_up(deposed: &Recorded, decisions: &[Decision]) -> bool {
     decisions.iter().any(|decision| {
-        let same_kind = decision.change.address.kind == deposed.address.kind;
+        let same_kind = decision.change.address.kind() == deposed.address.kind();
         same_kind && decision.desired.is_some() && decision.change.identity.as_ref() == Some(&deposed.identity)
     })
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -25,8 +27,12 @@ fn versioning(program: &mut Program, bucket: &Handle<Bucket>, status: &str) -> H
     program.declare("raw", BucketVersioning { bucket: bucket.name(), status: status.into() })
 }
 
+fn schemas() -> Schemas {
+    crate::resource::aws::SCHEMAS.iter().copied().collect()
+}
+
 fn plan_of(program: &Program, prior: &Snapshot) -> Plan {
-    plan(Inputs { program, prior, config_hash: "c" }).unwrap()
+    plan(Inputs { program, prior, schemas: &schemas(), config_hash: "c" }).unwrap()
 }
 
 /// The state after `program` was applied to `prior`: references become `value of <reference>`.
@@ -51,7 +57,7 @@ fn applied(program: &Program, mut prior: Snapshot) -> Snapshot {
                 dependencies: desired.dependencies.clone(),
                 retain: desired.retain,
             };
-            prior.resources.insert(step.address.clone(), recorded);
+            prior.resources.insert(step.address.clone(), recorded.into());
         }
     }
     prior
@@ -116,7 +122,7 @@ fn the_empty_program_deletes_dependents_first_and_forgets_what_is_retained() {
     let versioning_step = plan.steps.iter().position(|step| step.address == *versioning.address()).unwrap();
     assert_eq!(plan.steps[bucket_step].after, [versioning_step]);
 
-    prior.resources.get_mut(raw.address()).unwrap().retain = true;
+    Arc::make_mut(prior.resources.get_mut(raw.address()).unwrap()).retain = true;
     let plan = plan_of(&Program::default(), &prior);
     assert_eq!(sentences(&plan), ["- aws:s3:BucketVersioning/raw", ". aws:s3:Bucket/raw"]);
 }
@@ -148,7 +154,7 @@ fn replacing_a_part_of_another_resource_moves_it_and_then_removes_the_old_one() 
     let mut prior = applied(&program("one"), Snapshot::new("flights", "local"));
     let part = address("aws:s3:BucketVersioning/raw");
     let bucket_name = prior.resources[&address("aws:s3:Bucket/one")].identity.clone();
-    prior.resources.get_mut(&part).unwrap().identity.clone_from(&bucket_name);
+    Arc::make_mut(prior.resources.get_mut(&part).unwrap()).identity.clone_from(&bucket_name);
     let plan = plan_of(&program("other"), &prior);
     assert_eq!(sentences(&plan), ["+- aws:s3:BucketVersioning/raw"]);
     assert_eq!(plan.steps[1].operation, Operation::DeleteDeposed(bucket_name));
@@ -172,7 +178,7 @@ fn a_replacement_of_the_same_identity_deletes_first() {
         program
     };
     let mut prior = applied(&program("s3.amazonaws.com"), Snapshot::new("flights", "local"));
-    prior.resources.values_mut().for_each(|recorded| recorded.identity = "f/s3".to_owned());
+    prior.resources.values_mut().for_each(|recorded| Arc::make_mut(recorded).identity = "f/s3".to_owned());
     let plan = plan_of(&program("events.amazonaws.com"), &prior);
     assert_eq!(sentences(&plan), ["-+ aws:lambda:Permission/s3"]);
     assert_eq!(plan.steps[0].operation, Operation::Delete);
@@ -188,7 +194,7 @@ fn what_a_policy_refers_to_is_known_once_it_is_recorded() {
     program.declare("convert", RolePolicy { role: role.name(), policy: "lake".into(), document });
     let fresh = Snapshot::new("flights", "local");
     let plan = plan_of(&program, &fresh);
-    let policy = plan.changes.iter().find(|change| change.address.kind == "aws:iam:RolePolicy").unwrap();
+    let policy = plan.changes.iter().find(|change| change.address.kind() == "aws:iam:RolePolicy").unwrap();
     let document = policy.fields.iter().find(|field| field.path == "document").unwrap();
     assert!(document.is_unknown(), "an ARN is known only after apply");
     assert!(plan_of(&program, &applied(&program, fresh)).is_empty());
@@ -202,7 +208,7 @@ fn a_circle_is_refused_by_name() {
     program.after(&one, &other);
     program.after(&other, &one);
     let prior = Snapshot::new("flights", "local");
-    let error = plan(Inputs { program: &program, prior: &prior, config_hash: "c" }).unwrap_err();
+    let error = plan(Inputs { program: &program, prior: &prior, schemas: &schemas(), config_hash: "c" }).unwrap_err();
     assert!(error.to_string().contains("aws:s3:Bucket/one → "), "{error}");
 }
 

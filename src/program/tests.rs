@@ -60,8 +60,8 @@ fn declared<'a>(program: &'a Program, kind: &str, name: &str) -> &'a crate::reso
 /// `value` with each reference as `<name.output>`.
 fn readable(value: &Value) -> Value {
     resolve(value, &|reference| {
-        let kind = reference.address.kind.rsplit(':').next().unwrap_or_default();
-        Some(Value::String(format!("<{kind} {} {}>", reference.address.name, reference.output)))
+        let kind = reference.address.kind().rsplit(':').next().unwrap_or_default();
+        Some(Value::String(format!("<{kind} {} {}>", reference.address.name(), reference.output)))
     })
 }
 
@@ -290,7 +290,7 @@ fn rules_hear_their_own_crawler_and_their_own_stack() {
 #[test]
 fn every_target_has_a_dead_letter_queue_and_comes_after_the_permission_it_needs() {
     let program = program(&inputs());
-    let targets = program.resources().iter().filter(|declared| declared.address.kind == "aws:events:Target");
+    let targets = program.resources().iter().filter(|declared| declared.address.kind() == "aws:events:Target");
     for target in targets {
         assert_eq!(readable(&target.inputs["dead_letter"]), "<Queue dead-letters arn>", "{}", target.address);
         let arn = readable(&target.inputs["arn"]);
@@ -313,7 +313,7 @@ fn datasets_whose_folders_bear_one_name_have_raw_tables_of_their_own() {
 fn a_bucket_refuses_what_comes_without_tls_where_the_endpoint_has_it() {
     let policies = |inputs: &Inputs| {
         let program = program(inputs);
-        program.resources().iter().filter(|declared| declared.address.kind == "aws:s3:BucketPolicy").count()
+        program.resources().iter().filter(|declared| declared.address.kind() == "aws:s3:BucketPolicy").count()
     };
     assert_eq!(policies(&inputs()), 3);
     assert_eq!(policies(&Inputs { secure_transport: false, ..inputs() }), 0);
@@ -326,7 +326,7 @@ fn a_bucket_refuses_what_comes_without_tls_where_the_endpoint_has_it() {
 #[test]
 fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
     let program = program(&inputs());
-    let policies = program.resources().iter().filter(|declared| declared.address.kind == "aws:iam:RolePolicy");
+    let policies = program.resources().iter().filter(|declared| declared.address.kind() == "aws:iam:RolePolicy");
     let mut statements = 0;
     for declared in policies {
         for statement in declared.inputs["document"]["Statement"].as_array().unwrap() {
@@ -363,9 +363,9 @@ fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
         let program = program(&inputs);
         let resolved = |policy: &str| {
             resolve(&declared(&program, "aws:iam:RolePolicy", policy).inputs["document"], &|reference| {
-                let schema = crate::resource::aws::schema(&reference.address.kind)?;
+                let schema = crate::resource::aws::schema(&reference.address.kind())?;
                 let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
-                let arn = match reference.address.kind.as_str() {
+                let arn = match reference.address.kind() {
                     "aws:s3:Bucket" => format!("arn:{partition}:s3:::{name}"),
                     "aws:lambda:Function" => {
                         format!("arn:{partition}:lambda:ap-southeast-3:123456789012:function:{name}")
@@ -447,7 +447,7 @@ fn only_data_stay_when_the_lake_is_told_to_retain_them() {
     };
     assert_eq!(kept.iter().filter(is_data).count(), kept.len(), "{kept:?}");
     let program = program(&Inputs { on_destroy_retain: true, ..inputs() });
-    let tables = program.resources().iter().find(|declared| declared.address.kind == "aws:glue:Tables");
+    let tables = program.resources().iter().find(|declared| declared.address.kind() == "aws:glue:Tables");
     assert_eq!(tables, None, "what is not declared is not deleted with a dataset");
 }
 
@@ -458,7 +458,7 @@ fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
     let own: Vec<_> = with
         .resources()
         .iter()
-        .filter(|declared| declared.address.name.starts_with("transform-"))
+        .filter(|declared| declared.address.name().starts_with("transform-"))
         .map(|declared| format!("{} {} {}", declared.address, declared.inputs["key"], declared.inputs["sha256"]))
         .collect();
     insta::assert_snapshot!(own.join("\n"), @r#"
@@ -475,7 +475,7 @@ fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
     assert!(!rights(&program(&inputs()), "convert").contains(reads), "nobody has a transform");
     for function in ["intake", "convert", "sweep"] {
         let dependencies = declared(&with, "aws:lambda:Function", function).dependencies();
-        let waits = dependencies.iter().filter(|address| address.name.starts_with("transform-")).count();
+        let waits = dependencies.iter().filter(|address| address.name().starts_with("transform-")).count();
         assert_eq!(waits, if function == "convert" { 2 } else { 0 }, "{function}");
         let environment = &declared(&with, "aws:lambda:Function", function).inputs["environment"];
         let before = program(&inputs());
@@ -542,6 +542,6 @@ fn a_lake_without_datasets_is_a_program_too() {
     let program = program(&Inputs { datasets: Vec::new(), ..inputs() });
     program.check().unwrap();
     for declared in program.resources() {
-        assert_ne!(declared.address.kind, "aws:s3:BucketNotification");
+        assert_ne!(declared.address.kind(), "aws:s3:BucketNotification");
     }
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 pub use error::{ErrorKind, ProviderError};
 
-use crate::resource::{Fields, Schema};
+use crate::resource::{Fields, Schema, Schemas};
 
 /// What a kind is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +60,20 @@ pub trait Kind: Send + Sync {
 /// The kinds a provider offers, by name.
 pub struct Provider {
     kinds: HashMap<&'static str, Box<dyn Kind>>,
+    schemas: Schemas,
 }
 
 impl Provider {
     /// A provider of these kinds.
     pub fn new(kinds: impl IntoIterator<Item = Box<dyn Kind>>) -> Self {
-        Provider { kinds: kinds.into_iter().map(|kind| (kind.schema().kind, kind)).collect() }
+        let kinds: HashMap<_, _> = kinds.into_iter().map(|kind| (kind.schema().kind, kind)).collect();
+        let schemas = kinds.values().map(|kind| kind.schema()).collect();
+        Provider { kinds, schemas }
+    }
+
+    /// What the planner knows of these kinds.
+    pub fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 
     /// The kind of this name.

@@ -21,7 +21,7 @@ pub fn physical_name(
     let Naming::Physical { prefix, separator, length_max } = naming else { return None };
     let hash = Sha256::digest(format!("{lineage}\n{address}\n{generation}"));
     let hash = &hex::encode(hash)[..HASH_DIGITS];
-    let mut body = format!("{lake}-{stack}-{}", address.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    let mut body = format!("{lake}-{stack}-{}", address.name().replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     body.truncate(length_max - prefix.len() - HASH_DIGITS - 1);
     let body = body.trim_end_matches('-').replace('-', &separator.to_string());
     Some(format!("{prefix}{body}{separator}{hash}"))

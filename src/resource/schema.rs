@@ -1,5 +1,7 @@
 //! How a kind of resource behaves: what the planner must know of it.
 
+use std::collections::HashMap;
+
 /// The planner's knowledge of a kind.
 #[derive(Debug)]
 pub struct Schema {
@@ -38,4 +40,24 @@ pub enum Ownership {
     Tags,
     /// It is part of another resource, the one this input names, and belongs to whom that belongs.
     Parent(&'static str),
+    /// It takes no tags and is part of nothing: it is ours when a call of ours made it, of which the state knows, at
+    /// the latest by an intent from before the call, when nothing of that name was there.
+    Intent,
+}
+
+/// The kinds that a run of the engine knows. It knows no others, AWS's or not.
+#[derive(Debug, Clone, Default)]
+pub struct Schemas(HashMap<&'static str, &'static Schema>);
+
+impl Schemas {
+    /// The schema of `kind`; `None` for a kind that is not known.
+    pub fn get(&self, kind: &str) -> Option<&'static Schema> {
+        self.0.get(kind).copied()
+    }
+}
+
+impl FromIterator<&'static Schema> for Schemas {
+    fn from_iter<I: IntoIterator<Item = &'static Schema>>(schemas: I) -> Self {
+        Schemas(schemas.into_iter().map(|schema| (schema.kind, schema)).collect())
+    }
 }

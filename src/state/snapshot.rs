@@ -1,13 +1,16 @@
 //! The snapshot: every resource of a stack as the last call left it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::resource::{Address, Fields};
+use crate::resource::{Address, Fields, Reference};
 
-/// What a stack consists of.
+/// The program's outputs, by name.
+pub type Outputs = BTreeMap<String, Value>;
+
+/// What a stack consists of. Records are shared between copies, so a copy costs little.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
@@ -17,22 +20,22 @@ pub struct Snapshot {
     pub stack: String,
     /// Identity of this line of states: names and ownership tags derive from it.
     pub lineage: String,
-    /// Rises by one with every save.
+    /// Rises by one with every [edit](super::Edit).
     pub serial: u64,
     /// What is there.
-    pub resources: BTreeMap<Address, Recorded>,
+    pub resources: BTreeMap<Address, Arc<Recorded>>,
     /// What has been replaced and is still to be deleted.
     #[serde(default)]
-    pub deposed: Vec<Recorded>,
+    pub deposed: Vec<Arc<Recorded>>,
     /// What was there, so that a name is not used twice.
     #[serde(default)]
     pub tombstones: BTreeMap<Address, Tombstone>,
     /// Calls that began and have not been recorded: what a crash leaves behind.
     #[serde(default)]
-    pub pending: Vec<Intent>,
+    pub pending: Vec<Arc<Intent>>,
     /// The program's outputs after the last apply.
     #[serde(default)]
-    pub outputs: BTreeMap<String, Value>,
+    pub outputs: Outputs,
 }
 
 /// A resource as the last call on it left it.
@@ -100,7 +103,12 @@ impl Snapshot {
     }
 
     /// An output of a resource.
-    pub fn output(&self, reference: &crate::resource::Reference) -> Option<Value> {
+    pub fn output(&self, reference: &Reference) -> Option<Value> {
         self.resources.get(&reference.address)?.outputs.get(&reference.output).cloned()
+    }
+
+    /// Every resource that is in the cloud as far as lake knows: what is current, and what is still to be deleted.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<Recorded>> {
+        self.resources.values().chain(&self.deposed)
     }
 }

@@ -53,8 +53,8 @@ pub fn verify(snapshot: &Snapshot) -> Result<(), Unsound> {
             graph.order(address, on);
         }
     }
-    for recorded in snapshot.resources.values().chain(&snapshot.deposed) {
-        if !identities.insert((&recorded.address.kind, &recorded.identity)) {
+    for recorded in snapshot.known() {
+        if !identities.insert((recorded.address.kind(), &recorded.identity)) {
             return Err(Unsound::Twice { identity: recorded.identity.clone(), address: recorded.address.clone() });
         }
     }
@@ -79,7 +79,7 @@ mod tests {
                 dependencies: dependencies.iter().map(|name| Address::new("fake:test:Thing", *name)).collect(),
                 retain: false,
             };
-            snapshot.resources.insert(address, recorded);
+            snapshot.resources.insert(address, recorded.into());
         }
         snapshot
     }

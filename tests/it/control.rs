@@ -106,7 +106,7 @@ fn what_holds_credentials_is_its_owners_alone() {
     let project = Project::new(ORDERS);
     project.lake(&["apply", "--yes"]).ok();
     let mode = |name: &str| std::fs::metadata(project.path().join(name)).unwrap().permissions().mode() & 0o777;
-    for file in ["state/cloud/server.json", "state/cloud/store.redb", "state/local/state.json"] {
+    for file in ["state/cloud/server.json", "state/cloud/store.redb", "state/local/state.json", "state/local/journal"] {
         assert_eq!(mode(file), 0o600, "{file}");
     }
     assert_eq!(mode("state/cloud"), 0o700);
@@ -117,13 +117,12 @@ fn what_holds_credentials_is_its_owners_alone() {
     assert!(secret.len() >= 40 && !state.contains(secret));
 }
 
-#[test]
-fn the_second_of_two_applies_is_told_who_holds_the_lock_since_when() {
+#[tokio::test]
+async fn the_second_of_two_applies_is_told_who_holds_the_lock_since_when() {
     let project = Project::new(ORDERS);
     project.lake(&["plan"]).ok();
-    let path = project.path().join("state/local/lock");
-    let holder = lake::state::store::Holder::this("apply");
-    let _lock = lake::state::store::Lock::acquire(&path, &holder).unwrap();
+    let store = lake::state::store::Store::new(lake::state::store::Local::new(project.path().join("state/local")));
+    let _lock = store.lock("apply").await.unwrap();
     let refused = project.lake(&["apply", "--yes"]).failed();
     let expected = format!("locked by `lake apply`, pid {}", std::process::id());
     assert!(refused.contains(&expected) && refused.contains("since 20"), "{refused}");
@@ -139,7 +138,7 @@ fn a_damaged_state_file_is_refused_and_never_overwritten() {
     std::fs::write(&path, torn).unwrap();
     for command in [&["plan"][..], &["apply", "--yes"], &["destroy", "--yes"]] {
         let refused = project.lake(command).failed();
-        assert!(refused.contains("state.json is refused"), "{refused}");
+        assert!(refused.contains("state/local is refused"), "{refused}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), torn);
     std::fs::write(&path, &sound).unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     cli::{context::Context, error::CliError},
     config::Target,
-    state::store::{LocalStore, Store},
+    state::store::{Local, Store},
 };
 
 use super::{files::Files, process, status::folder_bytes};
@@ -33,7 +33,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return context.console.json(&json!({ "deleted_bytes": 0 }));
     }
     if !args.yes {
-        refuse_when_used(context)?;
+        refuse_when_used(context).await?;
     }
     // Nobody starts it meanwhile.
     let _exclusive = files.exclusive().await?;
@@ -48,10 +48,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// An error when a stack of the embedded cloud has resources in it.
-fn refuse_when_used(context: &Context) -> Result<(), CliError> {
+async fn refuse_when_used(context: &Context) -> Result<(), CliError> {
     let mut used = Vec::new();
     for (name, store) in stores(&context.state_folder())? {
-        if let Some(snapshot) = store.load()?.filter(|snapshot| !snapshot.is_empty())
+        if let Some(snapshot) =
+            store.load().await?.map(|loaded| loaded.snapshot).filter(|snapshot| !snapshot.is_empty())
             && is_embedded(context, &name)
         {
             used.push(format!("`{name}` ({} resources)", snapshot.resources.len() + snapshot.deposed.len()));
@@ -65,13 +66,13 @@ fn refuse_when_used(context: &Context) -> Result<(), CliError> {
 }
 
 /// The states in the project's folder by stack.
-fn stores(folder: &Path) -> Result<Vec<(String, LocalStore)>, CliError> {
+fn stores(folder: &Path) -> Result<Vec<(String, Store)>, CliError> {
     let mut stores = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.join("state.json").exists() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            stores.push((name, LocalStore::new(path)));
+            stores.push((name, Store::new(Local::new(path))));
         }
     }
     stores.sort_by(|a, b| a.0.cmp(&b.0));

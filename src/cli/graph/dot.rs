@@ -34,7 +34,7 @@ pub(super) fn dot(lake: &str, program: &Program, snapshot: Option<&Snapshot>) ->
 }
 
 fn node(address: &Address, snapshot: Option<&Snapshot>) -> String {
-    let label = quoted(&format!("{}\n{}", short_kind(address), address.name));
+    let label = quoted(&format!("{}\n{}", short_kind(address), address.name()));
     let style = if is_applied(address, snapshot) { "" } else { ", style=\"rounded,dashed\"" };
     format!("{} [label={label}{style}];", quoted(&address.to_string()))
 }

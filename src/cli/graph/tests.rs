@@ -69,7 +69,7 @@ fn what_is_applied_has_no_dashed_border() {
         dependencies: Vec::new(),
         retain: false,
     };
-    snapshot.resources.insert(address, recorded);
+    snapshot.resources.insert(address, recorded.into());
     assert_eq!(dot("flights", &program, Some(&snapshot)).matches("dashed").count(), 2);
     assert_eq!(mermaid(&program, Some(&snapshot)).matches(":::pending").count(), 2);
 }

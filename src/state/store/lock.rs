@@ -1,13 +1,8 @@
-//! One writer a stack. The lock is the operating system's, on a file that says who holds it: it ends with its
-//! process, however that ends.
+//! One writer a stack: who holds its lock, and how that is told.
 
-use std::{
-    fmt,
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
-    path::Path,
-};
+use std::fmt;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
@@ -15,6 +10,8 @@ use super::StateError;
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
+    /// Tells this holder from any other.
+    pub id: uuid::Uuid,
     /// Process id.
     pub pid: u32,
     /// Host name.
@@ -23,75 +20,75 @@ pub struct Holder {
     pub command: String,
     /// Since when.
     pub since: jiff::Timestamp,
+    /// Rises with every holder: what an earlier one writes later is refused.
+    #[serde(default)]
+    pub fence: u64,
+    /// When it was last heard of, where a holder has to say that it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<jiff::Timestamp>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`lake {}`, pid {} on {}, since {:.0}", self.command, self.pid, self.host, self.since)
+        write!(f, "`lake {}`, pid {} on {}, since {:.0}", self.command, self.pid, self.host, self.since)?;
+        if let Some(heartbeat) = self.heartbeat {
+            write!(f, ", last heard of at {heartbeat:.0}")?;
+        }
+        Ok(())
     }
 }
 
 impl Holder {
-    /// This process.
+    /// This process, without a fencing number yet.
     pub fn this(command: &str) -> Self {
         Holder {
+            id: uuid::Uuid::new_v4(),
             pid: std::process::id(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             command: command.to_owned(),
             since: jiff::Timestamp::now(),
+            fence: 0,
+            heartbeat: None,
         }
     }
 }
 
-/// The right to write a stack's state, until it is dropped.
+/// A lock that is held.
+#[async_trait]
+pub trait Guard: fmt::Debug + Send + Sync {
+    /// Who holds it, fencing number included.
+    fn holder(&self) -> &Holder;
+
+    /// Whether it is still ours; a writer asks before each write.
+    fn check(&self) -> Result<(), StateError>;
+
+    /// Gives it back.
+    async fn release(&self) -> Result<(), StateError>;
+}
+
+/// The right to write a stack's state. It ends with [`Lock::release`], or with its process.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    guard: Box<dyn Guard>,
 }
 
 impl Lock {
-    /// Takes the lock at `path` for `holder`, or says who has it.
-    pub fn acquire(path: &Path, holder: &Holder) -> Result<Self, StateError> {
-        let io = |source| StateError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::Locked(Box::new(read_holder(&mut file)))),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
-        file.set_len(0).map_err(io)?;
-        file.write_all(&serde_json::to_vec(holder).expect("a holder is plain data")).map_err(io)?;
-        Ok(Lock { _file: file })
+    pub(super) fn new(guard: Box<dyn Guard>) -> Self {
+        Lock { guard }
     }
-}
 
-/// Who the file says holds the lock. Its writer may be between taking the lock and telling so.
-fn read_holder(file: &mut File) -> Holder {
-    let mut text = String::new();
-    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
-    read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_else(|| Holder {
-        pid: 0,
-        host: "this host".to_owned(),
-        command: "(just started)".to_owned(),
-        since: jiff::Timestamp::now(),
-    })
-}
+    /// Who holds it.
+    pub fn holder(&self) -> &Holder {
+        self.guard.holder()
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// How writers show that they hold it.
+    pub(crate) fn guard(&self) -> &dyn Guard {
+        &*self.guard
+    }
 
-    #[test]
-    fn the_second_is_told_who_holds_the_lock_since_when_and_gets_it_afterwards() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let first = Holder::this("apply");
-        let lock = Lock::acquire(&path, &first).unwrap();
-        match Lock::acquire(&path, &Holder::this("destroy")) {
-            Err(StateError::Locked(holder)) => assert_eq!(*holder, first),
-            other => panic!("expected to be refused: {other:?}"),
-        }
-        drop(lock);
-        Lock::acquire(&path, &Holder::this("destroy")).unwrap();
+    /// Gives it back.
+    pub async fn release(&self) -> Result<(), StateError> {
+        self.guard.release().await
     }
 }

@@ -1,52 +1,264 @@
-//! Where a stack's state lies.
+//! Where a stack's state lies: a [`Medium`] knows how to keep base, journal and lock, [`Store`] what they mean.
 
 mod local;
 mod lock;
+#[cfg(test)]
+pub(crate) mod memory;
 
-pub use local::LocalStore;
-pub use lock::{Holder, Lock};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use std::path::PathBuf;
+use async_trait::async_trait;
 
-use super::{FormatError, Snapshot};
+pub use local::Local;
+pub use lock::{Guard, Holder, Lock};
 
-/// Where a snapshot is loaded from and saved to. A save returns once the snapshot is on disk.
-pub trait Store: Send + Sync {
-    /// The snapshot; `None` for a stack that has none yet.
-    fn load(&self) -> Result<Option<Snapshot>, StateError>;
+use super::{
+    Edit, FormatError, Journal, Snapshot, Unsound,
+    format::{self, Base},
+};
 
-    /// Replaces the snapshot, as a whole or not at all.
-    fn save(&self, snapshot: &Snapshot) -> Result<(), StateError>;
+/// Times that a state is read again because it was replaced while it was read.
+const READS_MAX: u32 = 5;
+
+/// A place for base, journal and lock of one stack.
+///
+/// What it promises: a write that has returned is durable; a base is replaced as a whole or not at all; a journal
+/// holds what was appended, in order, and at its end perhaps part of an append that has not returned. Whoever has lost
+/// the lock writes nothing more ([`StateError::Fenced`]).
+#[async_trait]
+pub trait Medium: fmt::Debug + Send + Sync {
+    /// What people call the place: a path, a URL.
+    fn name(&self) -> String;
+
+    /// The base; `None` where there is none.
+    async fn base(&self) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// All that was appended since the base was replaced, header included; empty where there is nothing.
+    async fn journal(&self) -> Result<Vec<u8>, StateError>;
+
+    /// Goes on with the journal after its first `length` bytes, of which `groups` groups were read: what is torn
+    /// behind them is cut off. Called before the first append.
+    async fn resume(&self, guard: &dyn Guard, length: u64, groups: u64) -> Result<(), StateError>;
+
+    /// Adds a group to the journal.
+    async fn append(&self, guard: &dyn Guard, group: &[u8]) -> Result<(), StateError>;
+
+    /// Replaces the base, and begins its journal with `header`. Those that were there go into the history, as the
+    /// state up to `serial`.
+    async fn replace(&self, guard: &dyn Guard, base: &[u8], header: &[u8], serial: u64) -> Result<(), StateError>;
+
+    /// Serials of the states in the history, the oldest first.
+    async fn history(&self) -> Result<Vec<u64>, StateError>;
+
+    /// Base and journal of the history that end at `serial`.
+    async fn historic(&self, serial: u64) -> Result<(Vec<u8>, Vec<u8>), StateError>;
+
+    /// Takes the lock for `holder`, whose fencing number is set to one above any before.
+    async fn lock(&self, holder: Holder) -> Result<Box<dyn Guard>, StateError>;
+
+    /// Who has the lock; `None` when nobody has.
+    async fn holder(&self) -> Result<Option<Holder>, StateError>;
+
+    /// Takes the lock from `holder`, whoever that is now refused everything; nothing happens when somebody else has it
+    /// by now.
+    async fn unlock(&self, holder: &Holder) -> Result<(), StateError>;
+}
+
+/// A stack's state, wherever it lies.
+#[derive(Debug, Clone)]
+pub struct Store {
+    medium: Arc<dyn Medium>,
+}
+
+/// A state as it was read, and where its journal ends.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The state.
+    pub snapshot: Snapshot,
+    /// Bytes of the base.
+    pub(super) base_bytes: u64,
+    /// Bytes of the journal that are whole; none when it has to be begun.
+    pub(super) length: u64,
+    /// Its last group.
+    pub(super) group: u64,
+}
+
+/// A state in the history.
+#[derive(Debug, Clone)]
+pub struct Historic {
+    /// The state at its beginning.
+    pub base: Snapshot,
+    /// What was done since, up to the next state in the history.
+    pub edits: Vec<Edit>,
+}
+
+impl Store {
+    /// The state in `medium`.
+    pub fn new(medium: impl Medium + 'static) -> Self {
+        Store { medium: Arc::new(medium) }
+    }
+
+    /// What people call the place.
+    pub fn name(&self) -> String {
+        self.medium.name()
+    }
+
+    pub(super) fn medium(&self) -> &Arc<dyn Medium> {
+        &self.medium
+    }
+
+    /// The state; `None` for a stack that has none yet.
+    pub async fn load(&self) -> Result<Option<Loaded>, StateError> {
+        let mut reads = 1;
+        loop {
+            match self.try_load().await {
+                // Base and journal are two reads: a command may have replaced both in between.
+                Err(StateError::Damaged { source, .. })
+                    if matches!(*source, FormatError::Base { .. }) && reads < READS_MAX =>
+                {
+                    reads += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_load(&self) -> Result<Option<Loaded>, StateError> {
+        let Some(bytes) = self.medium.base().await? else { return Ok(None) };
+        let journal = self.medium.journal().await?;
+        self.read(&bytes, &journal).map(Some).map_err(|error| self.damaged(error))
+    }
+
+    fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
+        let base = format::decode(bytes)?;
+        let replay = format::replay(journal, &base)?;
+        let Base { snapshot, .. } = base;
+        let base_bytes = bytes.len() as u64;
+        let Some(replay) = replay else {
+            return Ok(Loaded { snapshot, base_bytes, length: 0, group: 0 });
+        };
+        let snapshot = format::replayed(snapshot, &replay.edits)?;
+        let length = replay.length as u64;
+        Ok(Loaded { snapshot, base_bytes, length, group: replay.group })
+    }
+
+    fn damaged(&self, source: FormatError) -> StateError {
+        StateError::Damaged { place: self.name(), source: Arc::new(source) }
+    }
+
+    /// Takes the stack's lock for `command`.
+    pub async fn lock(&self, command: &str) -> Result<Lock, StateError> {
+        Ok(Lock::new(self.medium.lock(Holder::this(command)).await?))
+    }
+
+    /// Who has the lock.
+    pub async fn holder(&self) -> Result<Option<Holder>, StateError> {
+        self.medium.holder().await
+    }
+
+    /// Takes the lock from `holder`.
+    pub async fn unlock(&self, holder: &Holder) -> Result<(), StateError> {
+        self.medium.unlock(holder).await
+    }
+
+    /// Writes the first state of a stack, or one in place of a state that cannot be read any more.
+    pub async fn create(&self, lock: &Lock, snapshot: &Snapshot) -> Result<(), StateError> {
+        let (base, sha256) = format::encode(snapshot).map_err(StateError::unwritable)?;
+        let header = format::header(&sha256, snapshot.serial);
+        self.medium.replace(lock.guard(), &base, &header, snapshot.serial).await
+    }
+
+    /// The journal that goes on from `loaded`, which was read under `lock`.
+    pub async fn journal(&self, lock: Arc<Lock>, loaded: Loaded) -> Result<Journal, StateError> {
+        Journal::resume(self.clone(), lock, loaded).await
+    }
+
+    /// Serials of the states in the history, the oldest first.
+    pub async fn history(&self) -> Result<Vec<u64>, StateError> {
+        self.medium.history().await
+    }
+
+    /// The state of the history that ends at `serial`, by its beginning and what was done since.
+    pub async fn historic(&self, serial: u64) -> Result<Historic, StateError> {
+        let (base, journal) = self.medium.historic(serial).await?;
+        self.read_historic(&base, &journal).map_err(|error| self.damaged(error))
+    }
+
+    /// The present state, by its base and what was done since.
+    pub async fn present(&self) -> Result<Option<Historic>, StateError> {
+        let Some(base) = self.medium.base().await? else { return Ok(None) };
+        let journal = self.medium.journal().await?;
+        self.read_historic(&base, &journal).map(Some).map_err(|error| self.damaged(error))
+    }
+
+    fn read_historic(&self, base: &[u8], journal: &[u8]) -> Result<Historic, FormatError> {
+        let base = format::decode(base)?;
+        let edits = format::replay(journal, &base)?.map_or_else(Vec::new, |replay| replay.edits);
+        Ok(Historic { base: base.snapshot, edits })
+    }
 }
 
 /// Why the state cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StateError {
-    /// The file is there and is not a sound state.
+    /// It is there and is not a sound state.
     #[error(
-        "the state at {path} is refused: {source}\n\
-         nothing was changed; put back a copy from {history}, or move the file away if the stack is gone"
+        "the state at {place} is refused: {source}\nnothing was changed; `lake state repair` tells what can be done"
     )]
     Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where earlier states lie.
-        history: PathBuf,
+        /// Where it lies.
+        place: String,
         /// What is wrong with it.
-        source: Box<FormatError>,
+        source: Arc<FormatError>,
     },
-    /// A snapshot that must not be written.
+    /// A state that must not be written.
     #[error("BUG: lake was about to write a state that is refused: {0}; nothing was written")]
-    Unwritable(Box<FormatError>),
+    Unwritable(String),
     /// The disk.
     #[error("the state at {path} failed: {source}")]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
+    },
+    /// The service that keeps the state.
+    #[error("the state at {place} failed: {message}")]
+    Service {
+        /// Where it lies.
+        place: String,
+        /// What the service says.
+        message: String,
     },
     /// Somebody else is at it.
-    #[error("the stack is locked by {0}\nwait for it to end; the lock goes with its process")]
+    #[error("the stack is locked by {0}\nwait for it to end; `lake state unlock` tells whether it still lives")]
     Locked(Box<Holder>),
+    /// Somebody has taken the lock away.
+    #[error(
+        "somebody has taken this stack's lock away ({place}): nothing more is written\n\
+         run the command again; it goes on from what is recorded"
+    )]
+    Fenced {
+        /// Where the state lies.
+        place: String,
+    },
+    /// An earlier write failed, so that this one was not tried.
+    #[error("the state is not written any more, because an earlier write failed: {0}")]
+    Stopped(Box<StateError>),
+}
+
+impl StateError {
+    pub(crate) fn unwritable(error: impl fmt::Display) -> Self {
+        StateError::Unwritable(error.to_string())
+    }
+
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        StateError::Io { path: path.to_owned(), source: Arc::new(source) }
+    }
+}
+
+impl From<Unsound> for StateError {
+    fn from(unsound: Unsound) -> Self {
+        StateError::unwritable(unsound)
+    }
 }

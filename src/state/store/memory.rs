@@ -1,0 +1,105 @@
+//! State in memory, for the engine's tests: what was appended is kept, and nothing else is.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::{Guard, Holder, Medium, StateError};
+
+/// Base and journal.
+type Files = (Option<Vec<u8>>, Vec<u8>);
+
+/// State in memory. Copies are the same state, so that it outlives whoever writes it.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    files: Arc<Mutex<Files>>,
+    past: Arc<Mutex<Vec<(u64, Files)>>>,
+    /// Writes that work before every later one fails, as on a full disk; none for no end.
+    pub room: Arc<Mutex<Option<u32>>>,
+}
+
+impl Memory {
+    fn write(&self, body: impl FnOnce(&mut Files)) -> Result<(), StateError> {
+        if let Some(room) = self.room.lock().unwrap().as_mut() {
+            *room = room
+                .checked_sub(1)
+                .ok_or_else(|| StateError::io("memory".as_ref(), std::io::ErrorKind::StorageFull.into()))?;
+        }
+        body(&mut self.files.lock().unwrap());
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Free(Holder);
+
+#[async_trait]
+impl Guard for Free {
+    fn holder(&self) -> &Holder {
+        &self.0
+    }
+
+    fn check(&self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    async fn release(&self) -> Result<(), StateError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Medium for Memory {
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn base(&self) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.files.lock().unwrap().0.clone())
+    }
+
+    async fn journal(&self) -> Result<Vec<u8>, StateError> {
+        Ok(self.files.lock().unwrap().1.clone())
+    }
+
+    async fn resume(&self, _guard: &dyn Guard, length: u64, _groups: u64) -> Result<(), StateError> {
+        self.write(|files| files.1.truncate(length as usize))
+    }
+
+    async fn append(&self, _guard: &dyn Guard, group: &[u8]) -> Result<(), StateError> {
+        // A disk takes its time, in which others come.
+        tokio::task::yield_now().await;
+        self.write(|files| files.1.extend_from_slice(group))
+    }
+
+    async fn replace(&self, _guard: &dyn Guard, base: &[u8], header: &[u8], serial: u64) -> Result<(), StateError> {
+        let before = self.files.lock().unwrap().clone();
+        self.write(|files| *files = (Some(base.to_owned()), header.to_owned()))?;
+        if before.0.is_some() {
+            self.past.lock().unwrap().push((serial, before));
+        }
+        Ok(())
+    }
+
+    async fn history(&self) -> Result<Vec<u64>, StateError> {
+        Ok(self.past.lock().unwrap().iter().map(|(serial, _)| *serial).collect())
+    }
+
+    async fn historic(&self, serial: u64) -> Result<(Vec<u8>, Vec<u8>), StateError> {
+        let past = self.past.lock().unwrap();
+        let (_, (base, journal)) = past.iter().find(|(at, _)| *at == serial).expect("it is in the history");
+        Ok((base.clone().unwrap_or_default(), journal.clone()))
+    }
+
+    async fn lock(&self, holder: Holder) -> Result<Box<dyn Guard>, StateError> {
+        Ok(Box::new(Free(holder)))
+    }
+
+    async fn holder(&self) -> Result<Option<Holder>, StateError> {
+        Ok(None)
+    }
+
+    async fn unlock(&self, _holder: &Holder) -> Result<(), StateError> {
+        Ok(())
+    }
+}
