@@ -29,6 +29,7 @@ mod scenario;
 mod select;
 mod stand;
 mod verdict;
+mod writes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
