@@ -11,6 +11,7 @@
 //! ```sh
 //! LAKE_KILL=all cargo test --release --test it -- kill::                  # every call of every scenario, in both modes
 //! LAKE_KILL=all/7 cargo test --release --test it -- kill::                # every seventh of these cases
+//! LAKE_KILL=all/7+2 cargo test --release --test it -- kill::              # every seventh, from the third on
 //! LAKE_KILL=create cargo test --release --test it -- kill::               # every call of one scenario
 //! LAKE_KILL=create:137:after cargo test --release --test it -- kill::     # one case, by the number of its call
 //! LAKE_KILL=create:iam.CreateRole#2:before cargo test …                   # or by its name, and how often it came

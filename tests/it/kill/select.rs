@@ -66,9 +66,23 @@ fn named(name: &str) -> Option<Scenario> {
 pub enum Wish {
     /// Each kind of resource.
     Kinds,
-    /// Every call, in both modes, of these scenarios; of all that, one in so many.
-    All(Vec<Scenario>, usize),
+    /// Every call, in both modes, of these scenarios; of all that, a share.
+    All(Vec<Scenario>, Share),
     One(Case),
+}
+
+/// One in so many, from a place on: `7+2` leaves out two and takes every seventh from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    pub one_in: usize,
+    pub from: usize,
+}
+
+impl Share {
+    fn parse(text: &str) -> Option<Share> {
+        let (one_in, from) = text.split_once('+').unwrap_or((text, "0"));
+        Some(Share { one_in: one_in.parse().ok().filter(|&count| count > 0)?, from: from.parse().ok()? })
+    }
 }
 
 impl Wish {
@@ -82,8 +96,8 @@ impl Wish {
             "all" => Some(SCENARIOS.to_vec()),
             name => named(name).map(|scenario| vec![scenario]),
         };
-        let wish = scenarios.zip(one_in.parse().ok()).map(|(scenarios, one_in)| Wish::All(scenarios, one_in));
-        wish.unwrap_or_else(|| panic!("LAKE_KILL={text} is none of all, all/7, create, create:137:after"))
+        let wish = scenarios.zip(Share::parse(one_in)).map(|(scenarios, share)| Wish::All(scenarios, share));
+        wish.unwrap_or_else(|| panic!("LAKE_KILL={text} is none of all, all/7, all/7+2, create, create:137:after"))
     }
 
     pub fn scenarios(&self) -> Vec<Scenario> {
@@ -98,8 +112,9 @@ impl Wish {
     pub fn cases<'a>(&self, calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
         match self {
             Wish::One(case) => vec![case.clone()],
-            Wish::All(scenarios, one_in) => {
-                scenarios.iter().flat_map(|&scenario| every(scenario, calls(scenario).len())).step_by(*one_in).collect()
+            Wish::All(scenarios, share) => {
+                let cases = scenarios.iter().flat_map(|&scenario| every(scenario, calls(scenario).len()));
+                cases.skip(share.from).step_by(share.one_in).collect()
             }
             Wish::Kinds => kinds(calls),
         }
@@ -143,7 +158,9 @@ fn a_case_is_written_as_it_is_read() {
         assert_eq!(Case::parse(text).unwrap().to_string(), text);
         assert!(matches!(Wish::from(Some(text)), Wish::One(_)));
     }
-    assert_eq!(Wish::from(Some("all/7")), Wish::All(SCENARIOS.to_vec(), 7));
-    assert_eq!(Wish::from(Some("mixed")), Wish::All(vec![Scenario::Mixed], 1));
+    let all = |one_in, from| Wish::All(SCENARIOS.to_vec(), Share { one_in, from });
+    assert_eq!(Wish::from(Some("all/7")), all(7, 0));
+    assert_eq!(Wish::from(Some("all/7+2")), all(7, 2));
+    assert_eq!(Wish::from(Some("mixed")), Wish::All(vec![Scenario::Mixed], Share { one_in: 1, from: 0 }));
     assert_eq!(Wish::from(None), Wish::Kinds);
 }

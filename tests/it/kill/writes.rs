@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Prepared, for_each, prepare, say,
-    scenario::{SCENARIOS, Scenario},
-    select::Wish,
+    scenario::Scenario,
+    select::{Share, Wish},
     verdict::Complaint,
     verdict::converges,
 };
@@ -55,21 +55,22 @@ impl How {
 struct Row<'a> {
     prepared: &'a Prepared,
     how: How,
-    /// Every write, or ever fewer the later they come.
-    every: bool,
+    /// A share of the writes, or ever fewer the later they come.
+    share: Option<Share>,
 }
 
 impl Row<'_> {
     /// Goes through the writes until the command makes fewer. How many there were.
     async fn run(&self) -> Result<usize, Complaint> {
-        let (mut write, mut step, mut cases) = (1, 1, 0);
+        let (mut write, mut step) = self.share.map_or((1, 1), |share| (1 + share.from, share.one_in));
+        let mut cases = 0;
         while self.at(write).await? {
             cases += 1;
             // 1, 2, 3, 5, 8, 13, …
-            (write, step) = if self.every { (write + 1, 1) } else { (write + step, write.max(1)) };
+            (write, step) = (write + step, if self.share.is_some() { step } else { write });
         }
         match cases {
-            0 => Err("its first write of state is not noticed".to_owned()),
+            0 if write == 1 => Err("its first write of state is not noticed".to_owned()),
             cases => Ok(cases),
         }
     }
@@ -96,11 +97,14 @@ impl Row<'_> {
 fn killed_at_any_write_of_state_or_out_of_disk_it_goes_on_the_next_time() {
     // One call that is asked for is none of these.
     let wish = Wish::from(std::env::var("LAKE_KILL").ok().as_deref());
-    let every = matches!(wish, Wish::All(..));
-    let prepared = prepare(if every { SCENARIOS.to_vec() } else { FEW.to_vec() });
+    let (scenarios, share) = match wish {
+        Wish::All(scenarios, share) => (scenarios, Some(share)),
+        _ => (FEW.to_vec(), None),
+    };
+    let prepared = prepare(scenarios);
     let rows: Vec<Row<'_>> = [How::Kill, How::Torn, How::Full]
         .into_iter()
-        .flat_map(|how| prepared.values().map(move |prepared| Row { prepared, how, every }))
+        .flat_map(|how| prepared.values().map(move |prepared| Row { prepared, how, share }))
         .collect();
     let (cases, begun) = (AtomicUsize::new(0), Instant::now());
     let complaints = for_each(&rows, async |row: &Row<'_>| {
