@@ -162,7 +162,7 @@ async fn rules(sdk: &SdkConfig, lines: &mut Lines) {
         for target in events.list_targets_by_rule().rule(name).send().await.unwrap().targets() {
             let template = target.input_transformer();
             let paths = sorted(template.and_then(|it| it.input_paths_map()));
-            let template = template.map(|it| it.input_template());
+            let template = template.map(aws_sdk_eventbridge::types::InputTransformer::input_template);
             let rest = (target.dead_letter_config(), target.retry_policy());
             lines.add("target of", name, &(target.id(), target.arn(), target.input(), paths, template, rest));
         }
