@@ -7,6 +7,7 @@ mod control;
 mod convert;
 mod faults;
 mod interrupt;
+mod kill;
 mod mail;
 mod models;
 mod peers;

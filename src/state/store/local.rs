@@ -101,13 +101,12 @@ impl Local {
         self.keep(serial)?;
         for (name, bytes) in [("state.json", base), ("journal", header)] {
             let path = self.path(name);
-            let written = match before_write().map_err(failed(&path))? {
-                failpoint::Write::Whole => files::write_durably(&path, bytes),
-                failpoint::Write::Torn => fs::write(self.path(".torn"), &bytes[..bytes.len() / 2]),
-            };
-            written.map_err(failed(&path))?;
-            if self.path(".torn").exists() {
-                failpoint::die();
+            match before_write().map_err(failed(&path))? {
+                failpoint::Write::Whole => files::write_durably(&path, bytes).map_err(failed(&path))?,
+                failpoint::Write::Torn => {
+                    fs::write(self.path(".torn"), &bytes[..bytes.len() / 2]).map_err(failed(&path))?;
+                    failpoint::die();
+                }
             }
         }
         let journal = self.open_journal(header.len() as u64).map_err(failed(&self.path("journal")))?;
