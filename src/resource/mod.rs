@@ -14,7 +14,7 @@ mod schema;
 pub use address::{Address, ParseAddressError};
 pub use declared::{Declared, Handle, Program, ProgramError, Resource};
 pub use input::{Input, Part, Reference, concat, is_unknown, references, resolve};
-pub use name::physical_name;
+pub use name::{name_prefix, physical_name};
 pub use schema::{Naming, Ownership, Schema, Schemas};
 
 /// A resource's inputs or outputs: a JSON object, by field name.
