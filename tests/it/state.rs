@@ -152,6 +152,27 @@ async fn what_is_recovered_and_no_longer_declared_is_deleted_by_the_next_apply()
     assert_destroyed(&project).await;
 }
 
+#[tokio::test]
+async fn what_takes_no_tags_and_is_part_of_nothing_is_recovered_by_its_name() {
+    let project = applied(&format!("{ORDERS}\n[dataset.orders.csv]\ndelimiter = \";\"\nheader = true\n"));
+    let glue = aws_sdk_glue::Client::new(&project.sdk().await);
+    let classifiers = async || glue.get_classifiers().send().await.unwrap().classifiers.unwrap_or_default().len();
+    assert_eq!(classifiers().await, 1);
+    let before = identities(&project);
+    lose_state(&project);
+    project.lake(&["state", "recover", "--yes"]).ok();
+    assert_eq!(identities(&project), before);
+    assert_no_changes(&project);
+    project.write(
+        "lake.toml",
+        ORDERS.replace("[dataset.orders.schema]", "[dataset.orders.csv]\nheader = true\n\n[dataset.orders.schema]"),
+    );
+    project.lake(&["apply", "--yes"]).ok();
+    assert_no_changes(&project);
+    assert_destroyed(&project).await;
+    assert_eq!(classifiers().await, 0);
+}
+
 #[test]
 fn a_resource_moves_to_another_address_and_keeps_its_name() {
     let project = applied(ORDERS);
