@@ -3,6 +3,7 @@
 //!
 //! `step` does one step (begin → call → record), this file decides which steps may run.
 
+pub mod by_hand;
 mod recorder;
 mod step;
 

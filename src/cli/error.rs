@@ -121,6 +121,7 @@ not_config!(
     crate::package::PackageError,
     crate::plan::PlanError,
     crate::provider::ProviderError,
+    crate::recover::RecoverError,
     crate::refresh::RefreshError,
     crate::state::store::StateError,
 );

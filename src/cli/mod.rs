@@ -17,6 +17,7 @@ mod differences;
 mod error;
 mod follow;
 mod graph;
+mod import;
 mod interrupt;
 mod keep;
 mod logs;
@@ -86,6 +87,7 @@ enum Command {
     Destroy(destroy::Args),
     Graph(graph::Args),
     Refresh(refresh::Args),
+    Import(import::Args),
     Outputs(outputs::Args),
     State(state::Args),
     Put(put::Args),
@@ -169,6 +171,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Destroy(args) => destroy::run(args, context).await,
         Command::Graph(args) => graph::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
         Command::Outputs(args) => outputs::run(args, context).await,
         Command::State(args) => state::run(args, context).await,
         Command::Put(args) => put::run(args, context).await,

@@ -17,6 +17,7 @@ mod policies;
 mod python;
 mod rebuilt;
 mod record;
+mod state;
 mod status;
 mod tidy;
 mod transforms;

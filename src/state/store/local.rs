@@ -99,6 +99,14 @@ impl Local {
         };
         files::create_private_folder(&self.folder).map_err(failed(&self.folder))?;
         self.keep(serial)?;
+        self.put(base, header)
+    }
+
+    fn put(&self, base: &[u8], header: &[u8]) -> Result<(), StateError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StateError::io(&path, source)
+        };
         for (name, bytes) in [("state.json", base), ("journal", header)] {
             let path = self.path(name);
             match before_write().map_err(failed(&path))? {
@@ -112,6 +120,41 @@ impl Local {
         let journal = self.open_journal(header.len() as u64).map_err(failed(&self.path("journal")))?;
         *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
         Ok(())
+    }
+
+    /// Links what is at `from`, if anything, to the same name with `.damaged-mark` behind it.
+    fn set_aside(&self, from: &Path, mark: &str) -> Result<(), StateError> {
+        let mut name = from.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".damaged-{mark}"));
+        let to = from.with_file_name(name);
+        match before_write().and_then(|_| fs::hard_link(from, &to)) {
+            // Put aside before a crash.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                Err(StateError::io(&to, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn mend_now(&self, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError> {
+        for name in ["state.json", "journal"] {
+            self.set_aside(&self.path(name), mark)?;
+        }
+        files::sync_folder(&self.folder).map_err(|source| StateError::io(&self.folder, source))?;
+        self.put(base, header)
+    }
+
+    fn discard_now(&self, serial: u64, mark: &str) -> Result<(), StateError> {
+        for what in ["journal", "json"] {
+            let path = self.historic_path(serial, what);
+            self.set_aside(&path, mark)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StateError::io(&path, error)),
+                _ => {}
+            }
+        }
+        let history = self.path("history");
+        files::sync_folder(&history).map_err(|source| StateError::io(&history, source))
     }
 
     /// Links base and journal into the history, and drops the oldest there. A first base has nothing to be kept.
@@ -273,6 +316,18 @@ impl Medium for Local {
         guard.check()?;
         let (base, header) = (base.to_owned(), header.to_owned());
         self.blocking(move |local| local.replace_now(&base, &header, serial)).await
+    }
+
+    async fn mend(&self, guard: &dyn Guard, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError> {
+        guard.check()?;
+        let (base, header, mark) = (base.to_owned(), header.to_owned(), mark.to_owned());
+        self.blocking(move |local| local.mend_now(&base, &header, &mark)).await
+    }
+
+    async fn discard(&self, guard: &dyn Guard, serial: u64, mark: &str) -> Result<(), StateError> {
+        guard.check()?;
+        let mark = mark.to_owned();
+        self.blocking(move |local| local.discard_now(serial, &mark)).await
     }
 
     async fn history(&self) -> Result<Vec<u64>, StateError> {

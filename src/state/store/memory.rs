@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use super::{Guard, Holder, Medium, StateError};
 
 /// Base and journal.
-type Files = (Option<Vec<u8>>, Vec<u8>);
+pub type Files = (Option<Vec<u8>>, Vec<u8>);
 
 /// State in memory. Copies are the same state, so that it outlives whoever writes it.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    files: Arc<Mutex<Files>>,
-    past: Arc<Mutex<Vec<(u64, Files)>>>,
+    /// Base and journal as they are.
+    pub files: Arc<Mutex<Files>>,
+    /// The history, by serial.
+    pub past: Arc<Mutex<Vec<(u64, Files)>>>,
     /// Writes that work before every later one fails, as on a full disk; none for no end.
     pub room: Arc<Mutex<Option<u32>>>,
 }
@@ -78,6 +80,15 @@ impl Medium for Memory {
         if before.0.is_some() {
             self.past.lock().unwrap().push((serial, before));
         }
+        Ok(())
+    }
+
+    async fn mend(&self, _guard: &dyn Guard, base: &[u8], header: &[u8], _mark: &str) -> Result<(), StateError> {
+        self.write(|files| *files = (Some(base.to_owned()), header.to_owned()))
+    }
+
+    async fn discard(&self, _guard: &dyn Guard, serial: u64, _mark: &str) -> Result<(), StateError> {
+        self.past.lock().unwrap().retain(|(at, _)| *at != serial);
         Ok(())
     }
 

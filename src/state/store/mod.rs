@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Times that a state is read again because it was replaced while it was read.
-const READS_MAX: u32 = 5;
+pub(super) const READS_MAX: u32 = 5;
 
 /// A place for base, journal and lock of one stack.
 ///
@@ -46,6 +46,13 @@ pub trait Medium: fmt::Debug + Send + Sync {
     /// Replaces the base, and begins its journal with `header`. Those that were there go into the history, as the
     /// state up to `serial`.
     async fn replace(&self, guard: &dyn Guard, base: &[u8], header: &[u8], serial: u64) -> Result<(), StateError>;
+
+    /// Replaces a base and a journal that are damaged or gone. What was there stays beside, under names that end in
+    /// `mark`, and not in the history.
+    async fn mend(&self, guard: &dyn Guard, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError>;
+
+    /// Takes a damaged state out of the history; it stays beside, under a name that ends in `mark`.
+    async fn discard(&self, guard: &dyn Guard, serial: u64, mark: &str) -> Result<(), StateError>;
 
     /// Serials of the states in the history, the oldest first.
     async fn history(&self) -> Result<Vec<u64>, StateError>;
@@ -124,12 +131,16 @@ impl Store {
     }
 
     async fn try_load(&self) -> Result<Option<Loaded>, StateError> {
-        let Some(bytes) = self.medium.base().await? else { return Ok(None) };
+        let Some(bytes) = self.medium.base().await? else {
+            // A stack whose base somebody has lost is not a new one: that would be made once more.
+            let is_new = self.medium.journal().await?.is_empty() && self.medium.history().await?.is_empty();
+            return if is_new { Ok(None) } else { Err(self.damaged(FormatError::Missing)) };
+        };
         let journal = self.medium.journal().await?;
         self.read(&bytes, &journal).map(Some).map_err(|error| self.damaged(error))
     }
 
-    fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
+    pub(super) fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
         let base = format::decode(bytes)?;
         let replay = format::replay(journal, &base)?;
         let Base { snapshot, .. } = base;
@@ -142,7 +153,7 @@ impl Store {
         Ok(Loaded { snapshot, base_bytes, length, group: replay.group })
     }
 
-    fn damaged(&self, source: FormatError) -> StateError {
+    pub(super) fn damaged(&self, source: FormatError) -> StateError {
         StateError::Damaged { place: self.name(), source: Arc::new(source) }
     }
 
@@ -161,7 +172,7 @@ impl Store {
         self.medium.unlock(holder).await
     }
 
-    /// Writes the first state of a stack, or one in place of a state that cannot be read any more.
+    /// Writes the first state of a stack, or one in place of a state that has nothing in it.
     pub async fn create(&self, lock: &Lock, snapshot: &Snapshot) -> Result<(), StateError> {
         let (base, sha256) = format::encode(snapshot).map_err(StateError::unwritable)?;
         let header = format::header(&sha256, snapshot.serial);

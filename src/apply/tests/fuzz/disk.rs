@@ -90,6 +90,14 @@ impl Medium for Disk {
         Ok(())
     }
 
+    async fn mend(&self, _guard: &dyn Guard, _base: &[u8], _header: &[u8], _mark: &str) -> Result<(), StateError> {
+        unreachable!("nothing is repaired")
+    }
+
+    async fn discard(&self, _guard: &dyn Guard, _serial: u64, _mark: &str) -> Result<(), StateError> {
+        unreachable!("nothing is repaired")
+    }
+
     async fn history(&self) -> Result<Vec<u64>, StateError> {
         Ok(Vec::new())
     }
