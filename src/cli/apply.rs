@@ -9,6 +9,7 @@ use crate::{
     apply::{self, Options, Outcome, Recorder},
     config::Target,
     plan::Action,
+    state::store::Locks,
 };
 
 use super::{
@@ -128,7 +129,9 @@ pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, C
     }
     let recorder = Recorder::begin(&store, Arc::clone(&lock), stored, &prior.snapshot, command).await?;
     let options = Options { parallel: context.parallel, cancel: CancellationToken::new() };
-    let interrupts = tokio::spawn(watch_interrupts(options.cancel.clone(), context.console.clone()));
+    let _ours = context.interrupts.take();
+    let watching = watch_interrupts(options.cancel.clone(), context.locks.clone(), context.console.clone());
+    let interrupts = tokio::spawn(watching);
     let progress = Progress::new(&context.console, plan.steps.len());
     let applied = apply::apply(&plan, &provider, &recorder, &options, &|event| progress.event(event)).await;
     interrupts.abort();
@@ -157,12 +160,16 @@ fn failure(outcome: &Outcome, cancelled: bool) -> CliError {
 }
 
 /// Ctrl-C once: what is under way ends and is recorded. Twice: stop now; what began is found again by its name.
-async fn watch_interrupts(cancel: CancellationToken, console: super::console::Console) {
+async fn watch_interrupts(cancel: CancellationToken, locks: Locks, console: super::console::Console) {
     let mut interrupts = 0;
     while tokio::signal::ctrl_c().await.is_ok() {
         interrupts += 1;
         if interrupts > 1 {
             console.warn("stopped; run the same command again to go on");
+            tokio::select! {
+                () = locks.abandon_all() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
             std::process::exit(130);
         }
         cancel.cancel();

@@ -86,12 +86,12 @@ pub async fn prepare(context: &Context, goal: Goal, command: Option<&'static str
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
     let lock = match command {
-        Some(command) => Some(Arc::new(store.lock(command).await?)),
+        Some(command) => Some(Arc::new(context.lock(&store, command).await?)),
         None => None,
     };
     let stored = match load(&store, &config, stack).await? {
         Some(loaded) => loaded,
-        None => create(&store, &config, stack, lock.as_deref()).await?,
+        None => create(context, &store, &config, stack, lock.as_deref()).await?,
     };
     let connection = connect(context, stack).await?;
     if goal == Goal::Declared && !secure_transport(stack) {
@@ -148,10 +148,16 @@ async fn load(store: &Store, config: &Config, stack: &Stack) -> Result<Option<Lo
 }
 
 /// A new stack's state is written at once: the names in its first plan are the names that apply makes.
-async fn create(store: &Store, config: &Config, stack: &Stack, lock: Option<&Lock>) -> Result<Loaded, CliError> {
+async fn create(
+    context: &Context,
+    store: &Store,
+    config: &Config,
+    stack: &Stack,
+    lock: Option<&Lock>,
+) -> Result<Loaded, CliError> {
     let Some(lock) = lock else {
-        let lock = store.lock("plan").await?;
-        let created = Box::pin(create(store, config, stack, Some(&lock))).await;
+        let lock = context.lock(store, "plan").await?;
+        let created = Box::pin(create(context, store, config, stack, Some(&lock))).await;
         lock.release().await?;
         return created;
     };

@@ -17,6 +17,7 @@ mod differences;
 mod error;
 mod follow;
 mod graph;
+mod interrupts;
 mod keep;
 mod logs;
 mod new;
@@ -34,6 +35,7 @@ mod runs;
 mod show;
 mod stale;
 mod state;
+mod state_unlock;
 mod status;
 mod table;
 mod transfer;
@@ -111,7 +113,12 @@ pub fn main() -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let result = runtime.block_on(dispatch(cli.command, &context));
+    let result = runtime.block_on(async {
+        let result = dispatch(cli.command, &context).await;
+        // A command that failed half-way has only dropped its lock.
+        context.locks.settled().await;
+        result
+    });
     // Nothing that is still blocked on a thread may hold up the end of the process.
     runtime.shutdown_background();
     match result {

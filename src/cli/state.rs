@@ -30,9 +30,13 @@ enum Command {
     },
     /// Checks that the state is sound.
     Verify,
+    Unlock(super::state_unlock::Args),
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    if let Command::Unlock(args) = args.command {
+        return super::state_unlock::run(args, context).await;
+    }
     let config = context.config()?;
     let stack = context.stack(&config)?;
     let loaded = context.store(stack).await?.load().await?.ok_or_else(|| {
@@ -43,6 +47,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::List => list(&snapshot, context),
         Command::Show { address } => show(&snapshot, address, context),
         Command::Verify => check(&snapshot, context),
+        Command::Unlock(_) => Ok(()),
     }
 }
 

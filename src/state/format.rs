@@ -66,6 +66,18 @@ pub enum FormatError {
         /// What is wrong with it.
         why: String,
     },
+    /// The journal's end is damaged where no crash can have torn it.
+    #[error("its journal is damaged after its first {length} bytes")]
+    End {
+        /// Bytes that are whole.
+        length: u64,
+    },
+    /// Part of the journal is not there.
+    #[error("object {number} of its journal is missing")]
+    Gap {
+        /// Which one, from 0.
+        number: u64,
+    },
     /// The journal goes on from another base.
     #[error("its journal goes on from another state, of serial {journal} (this one has serial {base})")]
     Base {
