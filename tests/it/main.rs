@@ -15,6 +15,7 @@ mod policies;
 mod python;
 mod rebuilt;
 mod record;
+mod state_s3;
 mod status;
 mod tidy;
 mod transforms;

@@ -263,6 +263,15 @@ impl Lease {
         StateError::Fenced { place: self.objects.url("") }
     }
 
+    /// Fails unless the lock is still its holder's.
+    pub(super) async fn confirm(&self) -> Result<(), StateError> {
+        let there = present(&self.objects).await?.and_then(|there| there.holder());
+        match there.is_some_and(|holder| holder.id == self.holder.id) {
+            true => Ok(()),
+            false => Err(self.fenced()),
+        }
+    }
+
     async fn give_back(&self, clean: bool) -> Result<(), StateError> {
         self.stop.cancel();
         if self.lost.swap(true, Ordering::SeqCst) {

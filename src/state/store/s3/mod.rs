@@ -19,6 +19,8 @@
 //!    number is then taken; its next append is refused (2), and so is its seal, hence its base (3). If it has sealed
 //!    already, nothing can be appended any more; its base may still come, once. Should it come before ours does, ours
 //!    is refused by its `If-Match` before anything was done in the cloud; should ours come first, theirs is refused.
+//!    After its fence the new holder looks whether the lock is still its own, so that of two that take over one after
+//!    the other, only the later goes on.
 //!
 //! So an edit that was acknowledged is in the state of everyone who reads afterwards, and what is acknowledged to the
 //! new holder cannot be written over by the old one. Neither clocks nor the heartbeat are needed for that: these keep
@@ -270,13 +272,19 @@ impl Medium for S3 {
     async fn lock(&self, holder: Holder) -> Result<Box<dyn Guard>, StateError> {
         let held = self.acquire(holder).await?;
         self.inner().lease = Arc::downgrade(&held.lease);
-        if held.has_to_fence
-            && let Err(error) = self.fence(held.lease.holder.id).await
-        {
-            if let Err(error) = held.abandon().await {
-                tracing::warn!(%error, "the lock could not be given back: it will be found stale");
+        if held.has_to_fence {
+            // One that was stopped between taking the lock and the fence may have lost it, and must not go on behind
+            // the fence of whoever has it now.
+            let fenced = async {
+                self.fence(held.lease.holder.id).await?;
+                held.lease.confirm().await
+            };
+            if let Err(error) = fenced.await {
+                if let Err(error) = held.abandon().await {
+                    tracing::warn!(%error, "the lock could not be given back: it will be found stale");
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         Ok(Box::new(held))
     }

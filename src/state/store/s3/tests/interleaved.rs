@@ -2,6 +2,7 @@
 //! late, or unanswered: whatever happens, all agree on one sequence of edits.
 //!
 //! Every holder seems dead to every other here, so that locks are taken over as often as can be.
+//! `LAKE_STATE_CASES=2000` tries so many cases.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::state::store::{Holder, Resumed};
 
-/// Cases that CI tries.
+/// Cases of a test run that asks for no number.
 const CASES: u32 = 24;
 /// Processes at once.
 const PROCESSES: usize = 3;
@@ -217,8 +218,12 @@ fn check(told: &[Told], last: &[String]) {
     }
 }
 
+fn cases() -> u32 {
+    std::env::var("LAKE_STATE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn all_agree_on_one_sequence_of_edits_whatever_becomes_of_their_requests(

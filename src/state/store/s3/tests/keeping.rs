@@ -195,3 +195,51 @@ async fn unlocking_concerns_the_holder_that_was_shown_and_nobody_else() {
     cloud.patient().unlock(&shown).await.unwrap();
     assert_eq!(cloud.patient().holder().await.unwrap().unwrap().id, second.holder().id);
 }
+
+/// The first JSON document in the page on state in S3.
+fn documented_policy() -> String {
+    let page = include_str!("../../../../../docs/state-s3.md");
+    let (_, rest) = page.split_once("```json\n").unwrap();
+    let (policy, _) = rest.split_once("```").unwrap();
+    policy.replace("my-state/team/flights", &format!("{BUCKET}/team/lake")).replace("my-state", BUCKET)
+}
+
+#[tokio::test]
+async fn the_documented_policy_is_enough_for_all_that_is_done_to_state() {
+    let cloud = Cloud::start_with_iam(true).await;
+    let root = cloud.server.root_credentials();
+    let root = Credentials::new(&root.access_key_id, &root.secret_access_key, None, None, "test");
+    let iam = aws_sdk_iam::Client::from_conf(
+        aws_sdk_iam::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(cloud.server.endpoint())
+            .region(Region::new(REGION))
+            .credentials_provider(root)
+            .build(),
+    );
+    iam.create_user().user_name("ann").send().await.unwrap();
+    let put = iam.put_user_policy().user_name("ann").policy_name("state").policy_document(documented_policy());
+    put.send().await.unwrap();
+    let key = iam.create_access_key().user_name("ann").send().await.unwrap().access_key.unwrap();
+    let ann = Credentials::new(key.access_key_id(), key.secret_access_key(), None, None, "ann");
+
+    let mut s3 = S3::new(cloud.client_of(ann, faithful(), 1), BUCKET, FOLDER);
+    s3.timing.ttl = Duration::ZERO;
+    let store = Store::new(s3);
+    assert!(store.load().await.unwrap().is_none());
+    let (lock, journal) = begin(&store).await.unwrap();
+    journal.append(outputs(1)).await.unwrap();
+    kill(lock, journal);
+    let (lock, journal) = begin(&store).await.unwrap();
+    assert!(lock.replaced().is_some());
+    journal.append(outputs(2)).await.unwrap();
+    journal.close().await.unwrap();
+    let mut snapshot = store.load().await.unwrap().unwrap().snapshot;
+    for _ in 0..=super::super::HISTORY_MAX {
+        snapshot.serial += 1;
+        store.create(&lock, &snapshot).await.unwrap();
+    }
+    assert_eq!(store.history().await.unwrap().len(), super::super::HISTORY_MAX, "the oldest were deleted");
+    store.unlock(lock.holder()).await.unwrap();
+    assert!(store.standing().await.unwrap().is_none());
+}

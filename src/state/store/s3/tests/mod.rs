@@ -41,8 +41,12 @@ fn faithful() -> Arc<dyn Director> {
 
 impl Cloud {
     async fn start() -> Cloud {
+        Cloud::start_with_iam(false).await
+    }
+
+    async fn start_with_iam(iam: bool) -> Cloud {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { folder: folder.path().to_owned(), port: None, iam: false, smtp: None };
+        let options = Options { folder: folder.path().to_owned(), port: None, iam, smtp: None };
         let server = Server::start(options).await.unwrap();
         let cloud = Cloud { server, _folder: folder };
         let constraint = BucketLocationConstraint::from(REGION);
@@ -55,7 +59,11 @@ impl Cloud {
     /// A client that tries `tries` times, over a wire that `director` sees to.
     fn client(&self, director: Arc<dyn Director>, tries: u32) -> Client {
         let root = self.server.root_credentials();
-        let credentials = Credentials::new(&root.access_key_id, &root.secret_access_key, None, None, "test");
+        let root = Credentials::new(&root.access_key_id, &root.secret_access_key, None, None, "test");
+        self.client_of(root, director, tries)
+    }
+
+    fn client_of(&self, credentials: Credentials, director: Arc<dyn Director>, tries: u32) -> Client {
         let retries = RetryConfig::standard().with_max_attempts(tries).with_initial_backoff(Duration::from_millis(1));
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())

@@ -98,6 +98,8 @@ impl HttpConnector for Wire {
 pub(super) struct Script {
     rules: Mutex<Vec<(&'static str, &'static str, u32, Fate)>>,
     seen: Mutex<u32>,
+    /// PUTs that arrive before no other does.
+    cut: Mutex<Option<u32>>,
     gate: tokio::sync::Notify,
     done: tokio::sync::Notify,
 }
@@ -106,6 +108,11 @@ impl Script {
     /// The next request of `method` whose path contains `part`, after `skip` others, has this fate.
     pub(super) fn next(&self, method: &'static str, part: &'static str, skip: u32, fate: Fate) {
         self.rules.lock().unwrap().push((method, part, skip, fate));
+    }
+
+    /// After so many PUTs no other arrives.
+    pub(super) fn cut_after(&self, puts: u32) {
+        *self.cut.lock().unwrap() = Some(puts);
     }
 
     /// Lets a request arrive that is late, and waits for that.
@@ -130,7 +137,11 @@ impl Script {
 impl Director for Script {
     async fn fate(&self, method: &str, path: &str) -> Fate {
         if method == "PUT" {
-            *self.seen.lock().unwrap() += 1;
+            let mut seen = self.seen.lock().unwrap();
+            *seen += 1;
+            if self.cut.lock().unwrap().is_some_and(|cut| *seen > cut) {
+                return Fate::Lose;
+            }
         }
         let mut rules = self.rules.lock().unwrap();
         let fits = |rule: &&mut (&str, &str, u32, Fate)| rule.0 == method && path.contains(rule.1);
