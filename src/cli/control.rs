@@ -92,10 +92,10 @@ pub async fn prepare(
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
     let lock = match command {
-        Some(command) => Some(Arc::new(store.lock(command).await?)),
+        Some(command) => Some(Arc::new(context.lock(&store, command).await?)),
         None => None,
     };
-    let stored = load_or_create(&store, &config, stack, lock.as_deref()).await?;
+    let stored = load_or_create(context, &store, &config, stack, lock.as_deref()).await?;
     let connection = connect(context, stack).await?;
     if goal == Goal::Declared && !secure_transport(stack) {
         context.console.warn(format!(
@@ -137,6 +137,7 @@ pub async fn prepare(
 
 /// The stack's state, made when the stack has none yet.
 pub async fn load_or_create(
+    context: &Context,
     store: &Store,
     config: &Config,
     stack: &Stack,
@@ -144,7 +145,7 @@ pub async fn load_or_create(
 ) -> Result<Loaded, CliError> {
     match load(store, config, stack).await? {
         Some(loaded) => Ok(loaded),
-        None => create(store, config, stack, lock).await,
+        None => create(context, store, config, stack, lock).await,
     }
 }
 
@@ -164,10 +165,16 @@ pub async fn load(store: &Store, config: &Config, stack: &Stack) -> Result<Optio
 }
 
 /// A new stack's state is written at once: the names in its first plan are the names that apply makes.
-async fn create(store: &Store, config: &Config, stack: &Stack, lock: Option<&Lock>) -> Result<Loaded, CliError> {
+async fn create(
+    context: &Context,
+    store: &Store,
+    config: &Config,
+    stack: &Stack,
+    lock: Option<&Lock>,
+) -> Result<Loaded, CliError> {
     let Some(lock) = lock else {
-        let lock = store.lock("plan").await?;
-        let created = Box::pin(create(store, config, stack, Some(&lock))).await;
+        let lock = context.lock(store, "plan").await?;
+        let created = Box::pin(create(context, store, config, stack, Some(&lock))).await;
         lock.release().await?;
         return created;
     };

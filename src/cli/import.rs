@@ -44,7 +44,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
-    let lock = Arc::new(store.lock("import").await?);
+    let lock = Arc::new(context.lock(&store, "import").await?);
     let imported = import(&args, context, (&config, stack), &store, &lock).await;
     let released = lock.release().await;
     let recorded = imported?;
@@ -60,7 +60,7 @@ async fn import(
     store: &Store,
     lock: &Arc<Lock>,
 ) -> Result<Recorded, CliError> {
-    let stored = control::load_or_create(store, config, stack, Some(lock.as_ref())).await?;
+    let stored = control::load_or_create(context, store, config, stack, Some(lock.as_ref())).await?;
     let connection = connect(context, stack).await?;
     let program = control::program(context, config, stack, &connection, Some(&stored.snapshot)).await?;
     let provider = aws::provider(&connection.sdk, Assets::default());

@@ -18,7 +18,7 @@ mod error;
 mod follow;
 mod graph;
 mod import;
-mod interrupt;
+mod interrupts;
 mod keep;
 mod logs;
 mod new;
@@ -122,7 +122,12 @@ pub fn main() -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let result = runtime.block_on(dispatch(cli.command, &context));
+    let result = runtime.block_on(async {
+        let result = dispatch(cli.command, &context).await;
+        // A command that failed half-way has only dropped its lock.
+        context.locks.settled().await;
+        result
+    });
     // Nothing that is still blocked on a thread may hold up the end of the process.
     runtime.shutdown_background();
     match result {

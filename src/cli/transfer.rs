@@ -13,10 +13,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use crate::state::store::Locks;
+
 use super::{
     console::{Console, Style},
     error::CliError,
-    interrupt::Interrupts,
+    interrupts::Signals,
     put::Placed,
     service_error,
     table::printable,
@@ -143,8 +145,8 @@ impl<'a> Display<'a> {
 
     /// Waits for Ctrl-C and lets what is under way end in good order; the second time, the process ends.
     pub async fn watch_interrupts(&self) {
-        match Interrupts::listen() {
-            Ok(interrupts) => interrupts.watch(&self.interrupted, |_| {}).await,
+        match Signals::listen() {
+            Ok(signals) => signals.watch(&self.interrupted, &Locks::default(), |_| {}).await,
             // Without a handler the first Ctrl-C ends the process, and S3 is none the worse.
             Err(_) => std::future::pending().await,
         }

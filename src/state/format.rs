@@ -70,6 +70,18 @@ pub enum FormatError {
     /// There is a journal, or a history, and no base.
     #[error("its base is gone, and what goes with it is there")]
     Missing,
+    /// The journal's end is damaged where no crash can have torn it.
+    #[error("its journal is damaged after its first {length} bytes")]
+    End {
+        /// Bytes that are whole.
+        length: u64,
+    },
+    /// Part of the journal is not there.
+    #[error("object {number} of its journal is missing")]
+    Gap {
+        /// Which one, from 0.
+        number: u64,
+    },
     /// The journal goes on from another base.
     #[error("its journal goes on from another state, of serial {journal} (this one has serial {base})")]
     Base {

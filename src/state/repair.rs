@@ -12,7 +12,7 @@ use std::{
 use super::{
     Edit, FormatError, Intent, Live, Outputs, Recorded, Snapshot, Tombstone, Unsound,
     format::{self, Base, Damaged, Salvage, Whole},
-    store::{Lock, READS_MAX, StateError, Store},
+    store::{Files, Lock, READS_MAX, StateError, Store},
     verify,
 };
 use crate::resource::Address;
@@ -71,9 +71,9 @@ impl Store {
             stored.history.push((serial, base, journal));
         }
         for _ in 0..READS_MAX {
-            stored.base = self.medium().base().await?;
-            stored.journal = self.medium().journal().await?;
-            let read = stored.base.as_ref().map(|base| self.read(base, &stored.journal));
+            let Files { base, journal, mark } = self.medium().read().await?;
+            (stored.base, stored.journal) = (base, journal);
+            let read = stored.base.as_ref().map(|base| self.read(base, &stored.journal, mark));
             // A command may have replaced both in between.
             if !matches!(read, Some(Err(FormatError::Base { .. }))) {
                 break;

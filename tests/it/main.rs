@@ -18,6 +18,7 @@ mod python;
 mod rebuilt;
 mod record;
 mod state;
+mod state_s3;
 mod status;
 mod tidy;
 mod transforms;

@@ -7,6 +7,7 @@ mod recover;
 mod repair;
 mod rm;
 mod show;
+mod unlock;
 mod verify;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ enum Command {
     Rm(rm::Args),
     Repair(repair::Args),
     Recover(recover::Args),
+    Unlock(unlock::Args),
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -59,6 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Rm(args) => rm::run(&args, context).await,
         Command::Repair(args) => repair::run(&args, context).await,
         Command::Recover(args) => recover::run(&args, context).await,
+        Command::Unlock(args) => unlock::run(args, context).await,
     }
 }
 
@@ -105,7 +108,7 @@ impl ByHand {
         let config = context.config()?;
         let stack = context.stack(&config)?;
         let store = context.store(stack).await?;
-        let lock = Arc::new(store.lock(command).await?);
+        let lock = Arc::new(context.lock(&store, command).await?);
         let read = async {
             let stored = control::load(&store, &config, stack).await?.ok_or_else(|| no_state(context))?;
             let provider = aws::provider(&connect(context, stack).await?.sdk, Assets::default());

@@ -53,7 +53,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
-    let lock = Arc::new(store.lock("state recover").await?);
+    let lock = Arc::new(context.lock(&store, "state recover").await?);
     let recovered = recover(args, context, (&config, stack), &store, &lock).await;
     let released = lock.release().await;
     let Recovered { snapshot, added, undeclared, missing } = recovered?;

@@ -30,7 +30,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let store = store(context).await?;
     let diagnosis = if args.yes {
-        let lock = Arc::new(store.lock("state repair").await?);
+        let lock = Arc::new(context.lock(&store, "state repair").await?);
         let repaired = repair(&store, &lock).await;
         let released = lock.release().await;
         let diagnosis = repaired?;

@@ -34,7 +34,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let store = context.store(context.stack(&config)?).await?;
-    let lock = Arc::new(store.lock("state rm").await?);
+    let lock = Arc::new(context.lock(&store, "state rm").await?);
     let forgotten = forget(args, context, &store, &lock).await;
     let released = lock.release().await;
     let forgotten = forgotten?;

@@ -14,14 +14,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Guard, Holder, Medium, StateError};
+use super::{Files, Guard, HISTORY_MAX, Holder, Life, Mark, Medium, Resumed, Standing, StateError};
 use crate::{
     failpoint::{self, before_write},
     files,
 };
-
-/// How many earlier bases are kept, with their journals.
-const HISTORY_MAX: usize = 50;
 
 /// State on the local disk.
 #[derive(Debug, Clone)]
@@ -58,7 +55,7 @@ impl Local {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
         match fs::read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -285,20 +282,25 @@ impl Medium for Local {
         self.folder.display().to_string()
     }
 
-    async fn base(&self) -> Result<Option<Vec<u8>>, StateError> {
-        self.blocking(|local| local.read(&local.path("state.json"))).await
+    async fn read(&self) -> Result<Files, StateError> {
+        self.blocking(|local| {
+            let base = local.read_file(&local.path("state.json"))?;
+            let journal = local.read_file(&local.path("journal"))?.unwrap_or_default();
+            Ok(Files { base, journal, mark: Mark::default() })
+        })
+        .await
     }
 
-    async fn journal(&self) -> Result<Vec<u8>, StateError> {
-        self.blocking(|local| Ok(local.read(&local.path("journal"))?.unwrap_or_default())).await
-    }
-
-    async fn resume(&self, guard: &dyn Guard, length: u64, _groups: u64) -> Result<(), StateError> {
+    async fn resume(&self, guard: &dyn Guard, _mark: &Mark, length: u64) -> Result<Resumed, StateError> {
         guard.check()?;
+        if length == 0 {
+            // A base without its journal: the format without journals, or a crash between the two.
+            return Ok(Resumed::ReplaceBase);
+        }
         self.blocking(move |local| {
             let opened = local.open_journal(length).map_err(|source| StateError::io(&local.path("journal"), source))?;
             *local.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-            Ok(())
+            Ok(Resumed::GoesOn)
         })
         .await
     }
@@ -338,7 +340,7 @@ impl Medium for Local {
         self.blocking(move |local| {
             let path = local.historic_path(serial, "json");
             let base = fs::read(&path).map_err(|source| StateError::io(&path, source))?;
-            Ok((base, local.read(&local.historic_path(serial, "journal"))?.unwrap_or_default()))
+            Ok((base, local.read_file(&local.historic_path(serial, "journal"))?.unwrap_or_default()))
         })
         .await
     }
@@ -347,13 +349,14 @@ impl Medium for Local {
         self.blocking(move |local| local.lock_now(&holder)).await.map(|held| Box::new(held) as Box<dyn Guard>)
     }
 
-    async fn holder(&self) -> Result<Option<Holder>, StateError> {
+    async fn standing(&self) -> Result<Option<Standing>, StateError> {
         self.blocking(|local| {
             let path = local.path("lock");
             let Ok(mut file) = OpenOptions::new().read(true).open(&path) else { return Ok(None) };
+            let life = Life::Lives("its process keeps the file locked; the lock would end with it".to_owned());
             match file.try_lock_shared() {
                 Ok(()) => Ok(None),
-                Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
+                Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file).map(|holder| Standing { holder, life })),
                 Err(TryLockError::Error(source)) => Err(StateError::io(&path, source)),
             }
         })
