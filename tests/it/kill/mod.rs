@@ -177,7 +177,7 @@ fn for_each<T: Sync>(things: &[T], work: impl AsyncFn(&T) -> Result<(), Complain
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(thing) = things.get(place) else { return };
-                    if place > 0 && place % SAY_EVERY == 0 {
+                    if place > 0 && place.is_multiple_of(SAY_EVERY) {
                         say(&format!("{place} of {}", things.len()));
                     }
                     // A runtime of its own: what a case has left running ends with it.
