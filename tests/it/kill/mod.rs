@@ -62,6 +62,9 @@ const AT_ONCE: usize = 3;
 /// Seeds of calls that go wrong, in a test run that asks for no number.
 const SEEDS: u64 = 12;
 
+/// A long run tells how it goes after so many cases.
+const SAY_EVERY: usize = 100;
+
 /// Kills of one command that is run again and again, at most.
 const KILLS_MAX: u64 = 4;
 
@@ -153,7 +156,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A long run tells how it goes.
+/// For whoever watches.
 #[expect(clippy::print_stdout, reason = "for whoever watches the test with --nocapture")]
 fn say(text: &str) {
     println!("{text}");
@@ -171,7 +174,12 @@ fn for_each<T: Sync>(things: &[T], work: impl AsyncFn(&T) -> Result<(), Complain
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(things.len()) {
             scope.spawn(|| {
-                while let Some(thing) = things.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(thing) = things.get(place) else { return };
+                    if place > 0 && place.is_multiple_of(SAY_EVERY) {
+                        say(&format!("{place} of {}", things.len()));
+                    }
                     // A runtime of its own: what a case has left running ends with it.
                     let worked = runtime().block_on(AssertUnwindSafe(work(thing)).catch_unwind());
                     let complaint = match worked {
@@ -244,7 +252,7 @@ fn killed_again_and_again_it_still_goes_on_and_the_cloud_is_what_the_program_dec
 }
 
 #[test]
-fn calls_that_are_dropped_doubled_delayed_or_throttled_leave_nothing_that_the_next_run_does_not_put_right() {
+fn calls_that_are_dropped_doubled_delayed_or_throttled_are_put_right_by_the_next_run() {
     by_seed("calls", async |prepared: &Prepared, seed| prepared.disturbed(seed).await);
 }
 
