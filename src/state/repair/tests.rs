@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    resource::Fields,
+    resource::Packed,
     state::{Difference, Removed, store::memory::Memory},
 };
 
@@ -15,8 +15,8 @@ fn recorded(name: &str, on: &[&str]) -> Recorded {
         address: address(name),
         generation: 1,
         identity: format!("id-{name}"),
-        inputs: Fields::new(),
-        outputs: Fields::new(),
+        inputs: Packed::default(),
+        outputs: Packed::default(),
         dependencies: on.iter().map(|on| address(on)).collect(),
         retain: false,
     }

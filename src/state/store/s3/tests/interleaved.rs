@@ -116,8 +116,9 @@ fn base(edits: &[String]) -> Vec<u8> {
 }
 
 async fn edits(s3: &S3) -> Result<Option<(Vec<String>, super::super::Mark, u64)>, StateError> {
-    let Some(files) = s3.read().await? else { return Ok(None) };
-    let base: Value = serde_json::from_slice(&files.base).unwrap();
+    let files = s3.read().await?;
+    let Some(base) = &files.base else { return Ok(None) };
+    let base: Value = serde_json::from_slice(base).unwrap();
     let mut edits: Vec<String> = serde_json::from_value(base["edits"].clone()).unwrap();
     if let Some(lines) = files.journal.strip_prefix(HEADER) {
         edits.extend(std::str::from_utf8(lines).unwrap().lines().map(|line| line.trim_start_matches('.').to_owned()));
