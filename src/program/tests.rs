@@ -393,7 +393,7 @@ fn functions_come_after_what_they_may_do_and_notifications_after_everything() {
     for declared in program.resources() {
         graph.insert(declared.address.clone());
         for dependency in declared.dependencies() {
-            graph.order(declared.address.clone(), dependency);
+            graph.order(declared.address.clone(), dependency.clone());
         }
     }
     let order: Vec<Address> = graph.sorted().unwrap().into_iter().cloned().collect();
