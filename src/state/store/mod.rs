@@ -126,14 +126,14 @@ impl Store {
     async fn try_load(&self) -> Result<Option<Loaded>, StateError> {
         let Some(bytes) = self.medium.base().await? else { return Ok(None) };
         let journal = self.medium.journal().await?;
-        self.read(&bytes, &journal).map(Some).map_err(|error| self.damaged(error))
+        self.read(bytes, &journal).map(Some).map_err(|error| self.damaged(error))
     }
 
-    fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
+    fn read(&self, bytes: Vec<u8>, journal: &[u8]) -> Result<Loaded, FormatError> {
+        let base_bytes = bytes.len() as u64;
         let base = format::decode(bytes)?;
         let replay = format::replay(journal, &base)?;
         let Base { snapshot, .. } = base;
-        let base_bytes = bytes.len() as u64;
         let Some(replay) = replay else {
             return Ok(Loaded { snapshot, base_bytes, length: 0, group: 0 });
         };
