@@ -112,8 +112,8 @@ pub fn encode(snapshot: &Snapshot) -> Result<(Vec<u8>, String), FormatError> {
 }
 
 /// The base that `bytes` hold.
-pub fn decode(bytes: &[u8]) -> Result<Base, FormatError> {
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
+pub fn decode(bytes: impl AsRef<[u8]>) -> Result<Base, FormatError> {
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes.as_ref())?;
     if envelope.format > FORMAT {
         return Err(FormatError::Format(envelope.format));
     }
@@ -121,8 +121,11 @@ pub fn decode(bytes: &[u8]) -> Result<Base, FormatError> {
         return Err(FormatError::Hash);
     }
     let snapshot: Snapshot = Address::sharing(|| serde_json::from_str(envelope.state.get()))?;
+    let sha256 = envelope.sha256;
+    // As much memory as the snapshot takes: it is not held while that is looked at.
+    drop(bytes);
     verify(&snapshot)?;
-    Ok(Base { sha256: envelope.sha256, snapshot })
+    Ok(Base { sha256, snapshot })
 }
 
 /// A base as far as it can be read, and what is wrong with it.

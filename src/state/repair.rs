@@ -73,7 +73,7 @@ impl Store {
         for _ in 0..READS_MAX {
             let Files { base, journal, mark } = self.medium().read().await?;
             (stored.base, stored.journal) = (base, journal);
-            let read = stored.base.as_ref().map(|base| self.read(base, &stored.journal, mark));
+            let read = stored.base.clone().map(|base| self.read(base, &stored.journal, mark));
             // A command may have replaced both in between.
             if !matches!(read, Some(Err(FormatError::Base { .. }))) {
                 break;

@@ -187,14 +187,14 @@ impl Store {
             let is_new = journal.is_empty() && self.medium.history().await?.is_empty();
             return if is_new { Ok(None) } else { Err(self.damaged(FormatError::Missing)) };
         };
-        self.read(&base, &journal, mark).map(Some).map_err(|error| self.damaged(error))
+        self.read(base, &journal, mark).map(Some).map_err(|error| self.damaged(error))
     }
 
-    pub(super) fn read(&self, bytes: &[u8], journal: &[u8], mark: Mark) -> Result<Loaded, FormatError> {
+    pub(super) fn read(&self, bytes: Vec<u8>, journal: &[u8], mark: Mark) -> Result<Loaded, FormatError> {
+        let base_bytes = bytes.len() as u64;
         let base = format::decode(bytes)?;
         let replay = format::replay(journal, &base)?;
         let Base { snapshot, .. } = base;
-        let base_bytes = bytes.len() as u64;
         let Some(replay) = replay else {
             return Ok(Loaded { snapshot, base_bytes, length: 0, group: 0, mark });
         };
@@ -274,17 +274,17 @@ impl Store {
     /// The state of the history that ends at `serial`, by its beginning and what was done since.
     pub async fn historic(&self, serial: u64) -> Result<Historic, StateError> {
         let (base, journal) = self.medium.historic(serial).await?;
-        self.read_historic(&base, &journal).map_err(|error| self.damaged(error))
+        self.read_historic(base, &journal).map_err(|error| self.damaged(error))
     }
 
     /// The present state, by its base and what was done since.
     pub async fn present(&self) -> Result<Option<Historic>, StateError> {
         let Files { base, journal, .. } = self.medium.read().await?;
         let Some(base) = base else { return Ok(None) };
-        self.read_historic(&base, &journal).map(Some).map_err(|error| self.damaged(error))
+        self.read_historic(base, &journal).map(Some).map_err(|error| self.damaged(error))
     }
 
-    fn read_historic(&self, base: &[u8], journal: &[u8]) -> Result<Historic, FormatError> {
+    fn read_historic(&self, base: Vec<u8>, journal: &[u8]) -> Result<Historic, FormatError> {
         let base = format::decode(base)?;
         let edits = format::replay(journal, &base)?.map_or_else(Vec::new, |replay| replay.edits);
         Ok(Historic { base: base.snapshot, edits })
