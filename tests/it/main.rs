@@ -1,12 +1,16 @@
 //! One integration binary. `tidy` holds the lines of docs/ARCHITECTURE.md; the others drive the real binary against
 //! the real embedded cloud.
 
+mod abroad;
+mod apply_policy;
+mod aws;
 mod chain;
 mod config;
 mod control;
 mod convert;
 mod faults;
 mod mail;
+mod ministack;
 mod models;
 mod peers;
 mod pipeline;
