@@ -37,6 +37,7 @@ impl Smoke {
 }
 
 impl Drop for Smoke {
+    #[expect(clippy::print_stderr, reason = "what is left in an account has to be told")]
     fn drop(&mut self) {
         if self.destroyed {
             return;
@@ -74,6 +75,7 @@ fn fresh_name() -> String {
 
 #[test]
 #[ignore = "makes resources that cost money in the account of your credentials; needs LAKE_AWS_SMOKE=1"]
+#[expect(clippy::print_stderr, reason = "the tester wants to know what to look for in the account")]
 fn a_lake_is_made_fed_read_and_destroyed_on_aws() {
     let given = |name: &str| std::env::var(name).ok();
     let consent = given(CONSENT);
