@@ -1,6 +1,9 @@
 //! One integration binary. `tidy` holds the lines of docs/ARCHITECTURE.md; the others drive the real binary against
 //! the real embedded cloud.
 
+mod abroad;
+mod apply_policy;
+mod aws;
 mod chain;
 mod config;
 mod control;
@@ -9,6 +12,7 @@ mod faults;
 mod interrupt;
 mod kill;
 mod mail;
+mod ministack;
 mod models;
 mod peers;
 mod pipeline;

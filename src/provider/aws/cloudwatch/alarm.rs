@@ -7,7 +7,7 @@ use aws_sdk_cloudwatch::{
 };
 use serde_json::{Value, json};
 
-use super::{tag, tag_list, tags};
+use super::{tag, tag_list, tags, tags_unreadable};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
@@ -85,7 +85,10 @@ impl Kind for AlarmKind {
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
         let Some(found) = self.find(target.identity).await? else { return Ok(None) };
         let arn = found.alarm_arn().ok_or_else(|| incomplete(DESCRIBE, "AlarmArn"))?;
-        let Some(tags) = tags(&self.cloudwatch, arn).await? else { return Ok(None) };
+        let Some(tags) = tags(&self.cloudwatch, arn).await? else {
+            let there = self.find(target.identity).await?.is_some();
+            return if there { Err(tags_unreadable("alarm", target.identity)) } else { Ok(None) };
+        };
         let outputs = outputs(target.identity, &found)?;
         Ok(Some(Observed { inputs: observed(&found, target), outputs, tags }))
     }
@@ -212,6 +215,17 @@ mod tests {
         assert_eq!(found.outputs["arn"], ARN);
         assert_eq!(found.tags, ours());
         assert_eq!(kind.observe(target("a", &declared("Sum"))).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_alarm_whose_tags_are_not_found_is_gone_only_if_it_is_not_found_either() {
+        let no_tags = || cbor(404, &json!({ "__type": "ResourceNotFoundException", "message": "none" }));
+        let replay =
+            Replay::new([listed(&json!({})), no_tags(), none(), listed(&json!({})), no_tags(), listed(&json!({}))]);
+        let kind = AlarmKind::new(&replay.clients());
+        assert_eq!(kind.observe(target("a", &declared("Sum"))).await.unwrap(), None);
+        assert_eq!(kind.observe(target("a", &declared("Sum"))).await.unwrap_err().kind, ErrorKind::NotYet);
+        replay.assert_used_up();
     }
 
     #[tokio::test]
