@@ -71,11 +71,10 @@ impl Store {
             stored.history.push((serial, base, journal));
         }
         for _ in 0..READS_MAX {
-            stored.base = self.medium().base().await?;
-            stored.journal = self.medium().journal().await?;
-            let read = stored.base.as_ref().map(|base| self.read(base, &stored.journal));
+            (stored.base, stored.journal) = self.medium().remains().await?;
+            let base = stored.base.as_ref().and_then(|base| format::decode(base).ok());
             // A command may have replaced both in between.
-            if !matches!(read, Some(Err(FormatError::Base { .. }))) {
+            if !base.is_some_and(|base| matches!(read(&base, &stored.journal), Err(FormatError::Base { .. }))) {
                 break;
             }
         }

@@ -319,6 +319,14 @@ impl Medium for Local {
         self.blocking(move |local| local.replace_now(&base, &header, serial)).await
     }
 
+    async fn remains(&self) -> Result<(Option<Vec<u8>>, Vec<u8>), StateError> {
+        self.blocking(|local| {
+            let base = local.read(&local.path("state.json"))?;
+            Ok((base, local.read(&local.path("journal"))?.unwrap_or_default()))
+        })
+        .await
+    }
+
     async fn mend(&self, guard: &dyn Guard, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError> {
         guard.check()?;
         let (base, header, mark) = (base.to_owned(), header.to_owned(), mark.to_owned());

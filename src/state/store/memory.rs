@@ -83,6 +83,10 @@ impl Medium for Memory {
         Ok(())
     }
 
+    async fn remains(&self) -> Result<(Option<Vec<u8>>, Vec<u8>), StateError> {
+        Ok(self.files.lock().unwrap().clone())
+    }
+
     async fn mend(&self, _guard: &dyn Guard, base: &[u8], header: &[u8], _mark: &str) -> Result<(), StateError> {
         self.write(|files| *files = (Some(base.to_owned()), header.to_owned()))
     }

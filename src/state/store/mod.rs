@@ -47,6 +47,9 @@ pub trait Medium: fmt::Debug + Send + Sync {
     /// state up to `serial`.
     async fn replace(&self, guard: &dyn Guard, base: &[u8], header: &[u8], serial: u64) -> Result<(), StateError>;
 
+    /// Base and journal as they lie, also one without the other, for whoever looks into a damaged state.
+    async fn remains(&self) -> Result<(Option<Vec<u8>>, Vec<u8>), StateError>;
+
     /// Replaces a base and a journal that are damaged or gone. What was there stays beside, under names that end in
     /// `mark`, and not in the history.
     async fn mend(&self, guard: &dyn Guard, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError>;
@@ -133,14 +136,14 @@ impl Store {
     async fn try_load(&self) -> Result<Option<Loaded>, StateError> {
         let Some(bytes) = self.medium.base().await? else {
             // A stack whose base somebody has lost is not a new one: that would be made once more.
-            let is_new = self.medium.journal().await?.is_empty() && self.medium.history().await?.is_empty();
+            let is_new = self.medium.remains().await?.1.is_empty() && self.medium.history().await?.is_empty();
             return if is_new { Ok(None) } else { Err(self.damaged(FormatError::Missing)) };
         };
         let journal = self.medium.journal().await?;
         self.read(&bytes, &journal).map(Some).map_err(|error| self.damaged(error))
     }
 
-    pub(super) fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
+    fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
         let base = format::decode(bytes)?;
         let replay = format::replay(journal, &base)?;
         let Base { snapshot, .. } = base;

@@ -24,6 +24,9 @@ use crate::{
 /// (<https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateCsvClassifierRequest.html>).
 const STAYS: &[&str] = &["delimiter", "quote"];
 
+/// Whether there is a header where nobody says: Glue finds it out.
+const HEADER_DEFAULT: &str = "UNKNOWN";
+
 pub(in crate::provider::aws) struct ClassifierKind {
     glue: Client,
 }
@@ -101,11 +104,11 @@ fn outputs(name: &str) -> Fields {
 /// The classifier in the declared shape. What lake never declares is told besides, so that it shows as drift.
 fn observed(found: &CsvClassifier, target: Target<'_>) -> Fields {
     let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(|text| Value::String(text.to_owned()));
-    let header = found.contains_header().unwrap_or(&CsvHeaderOption::Unknown);
+    let header = found.contains_header().map_or(HEADER_DEFAULT, CsvHeaderOption::as_str);
     fields(json!({
         "delimiter": or_blank(target, "delimiter", text(found.delimiter())),
         "quote": or_blank(target, "quote", text(found.quote_symbol())),
-        "header": header.as_str(),
+        "header": header,
         "names": Some(found.header()).filter(|names| !names.is_empty()),
         "single_column": found.allow_single_column().filter(|allowed| *allowed),
     }))
