@@ -186,21 +186,39 @@ pub fn salvage(bytes: &[u8]) -> Result<Salvage, FormatError> {
     let mut salvage = Salvage::default();
     for (place, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let number = place + 1;
-        let json = content(line);
+        let mut pieces = pieces(line.strip_suffix(b"\n").unwrap_or(line)).into_iter();
         if number == 1 {
-            match json.and_then(|json| serde_json::from_slice::<Header>(json).ok()) {
+            let header = pieces.next().and_then(checked);
+            match header.and_then(|json| serde_json::from_slice::<Header>(json).ok()) {
                 Some(header) if header.journal > FORMAT => return Err(FormatError::Format(header.journal)),
                 Some(header) => salvage.base = Some((header.base, header.serial)),
                 None => salvage.damaged.push(number),
             }
-            continue;
         }
-        match json.and_then(|json| serde_json::from_slice::<Line<Edit>>(json).ok()) {
-            Some(Line { g, n, e }) => salvage.whole.push(Whole { line: number, group: g, serial: n, edit: e }),
-            None => salvage.damaged.push(number),
+        for piece in pieces {
+            match checked(piece).and_then(|json| serde_json::from_slice::<Line<Edit>>(json).ok()) {
+                Some(Line { g, n, e }) => salvage.whole.push(Whole { line: number, group: g, serial: n, edit: e }),
+                None => salvage.damaged.push(number),
+            }
         }
     }
     Ok(salvage)
+}
+
+/// A line, or the lines in it when it is an end of line that was damaged: each begins with its checksum.
+fn pieces(line: &[u8]) -> Vec<&[u8]> {
+    let begins = |at: usize| {
+        let digits = line.get(at..at + CHECKSUM_DIGITS);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            && line.get(at + CHECKSUM_DIGITS..at + CHECKSUM_DIGITS + 2) == Some(b" {")
+    };
+    if checked(line).is_some() {
+        return vec![line];
+    }
+    match (2..line.len()).find(|at| line[at - 2] == b'}' && begins(*at)) {
+        Some(at) => [vec![&line[..at - 1]], pieces(&line[at..])].concat(),
+        None => vec![line],
+    }
 }
 
 /// The first line of the journal that goes on from a base.
@@ -231,7 +249,12 @@ fn checksum(json: &[u8]) -> String {
 
 /// A line's JSON, if its checksum is right.
 fn content(line: &[u8]) -> Option<&[u8]> {
-    let json = line.strip_suffix(b"\n")?.get(CHECKSUM_DIGITS + 1..)?;
+    checked(line.strip_suffix(b"\n")?)
+}
+
+/// The same of a line without its end.
+fn checked(line: &[u8]) -> Option<&[u8]> {
+    let json = line.get(CHECKSUM_DIGITS + 1..)?;
     (line[CHECKSUM_DIGITS] == b' ' && checksum(json).as_bytes() == &line[..CHECKSUM_DIGITS]).then_some(json)
 }
 

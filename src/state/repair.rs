@@ -71,11 +71,11 @@ impl Store {
             stored.history.push((serial, base, journal));
         }
         for _ in 0..READS_MAX {
-            let Files { base, journal, mark } = self.medium().read().await?;
+            let Files { base, journal, .. } = self.medium().read().await?;
             (stored.base, stored.journal) = (base, journal);
-            let read = stored.base.clone().map(|base| self.read(base, &stored.journal, mark));
+            let base = stored.base.as_ref().and_then(|base| format::decode(base).ok());
             // A command may have replaced both in between.
-            if !matches!(read, Some(Err(FormatError::Base { .. }))) {
+            if !base.is_some_and(|base| matches!(read(&base, &stored.journal), Err(FormatError::Base { .. }))) {
                 break;
             }
         }
