@@ -1,6 +1,6 @@
 //! State + provider → prior: what the cloud has now, in the terms of the state. The only reading step before a plan.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::{StreamExt, TryStream, TryStreamExt, stream};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::{
     plan::{FieldChange, diff},
     provider::{Observed, Provider, ProviderError, Target},
     resource::{Address, Fields, Ownership, Schemas},
-    state::{Intent, Recorded, Snapshot},
+    state::{Intent, Recorded, Snapshot, Tombstone},
 };
 
 /// State as the cloud confirms it, and where the two differed.
@@ -85,7 +85,7 @@ pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usiz
     snapshot.resources.extend(changed.into_iter().map(|current| (current.address.clone(), Arc::new(current))));
     // Last, so that no edge to them comes back with a record that is read later.
     for address in gone {
-        let Recorded { address, identity, .. } = Arc::unwrap_or_clone(forget(&mut snapshot, &address));
+        let Recorded { address, identity, .. } = Arc::unwrap_or_clone(forget(&mut snapshot, schemas, &address));
         drift.push(Drift { address, identity, gone: true, fields: Vec::new() });
     }
     resume(&mut snapshot, schemas, provider, parallel).await?;
@@ -134,13 +134,18 @@ fn merged(recorded: &Recorded, inputs: &Fields, observed: &Observed) -> Option<R
     Some(Recorded { inputs: inputs.into(), outputs: outputs.into(), ..recorded.clone() })
 }
 
-/// Drops a resource that is gone, and the edges to it. Its name may be used again: nobody else had it.
-fn forget(snapshot: &mut Snapshot, address: &Address) -> Arc<Recorded> {
+/// Drops a resource that is gone, and the edges to it. Its name may be used again, unless it was a call of ours that
+/// deleted it; but what bears no tags and is found under that name later is somebody else's.
+fn forget(snapshot: &mut Snapshot, schemas: &Schemas, address: &Address) -> Arc<Recorded> {
     for other in snapshot.resources.values_mut().filter(|other| other.dependencies.contains(address)) {
         Arc::make_mut(other).dependencies.retain(|dependency| dependency != address);
     }
     let recorded = snapshot.resources.remove(address).expect("BUG: what was observed is in the snapshot");
-    let tombstone = crate::state::Tombstone { generation: recorded.generation, retained: true };
+    let by_intent = schemas.get(address.kind()).is_some_and(|schema| schema.ownership == Ownership::Intent);
+    let is_it =
+        |intent: &Arc<Intent>| intent.planned.address == *address && intent.planned.identity == recorded.identity;
+    let deleted = snapshot.pending.iter().any(|intent| is_it(intent) && intent.operation == "delete");
+    let tombstone = Tombstone { generation: recorded.generation, retained: !by_intent && !deleted };
     snapshot.tombstones.insert(address.clone(), tombstone);
     recorded
 }
@@ -272,12 +277,23 @@ fn finish_move(snapshot: &mut Snapshot, to: &Recorded, observed: &Observed) {
 }
 
 /// An update that was interrupted may have set inputs that the cloud does not tell: they are left out, hence set again,
-/// whatever the program wants by now.
+/// whatever the program wants by now. What they refer to it may need by now.
 fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, inputs: &Fields, observed: &Observed) {
-    let Some(recorded) = snapshot.resources.get_mut(&planned.address) else { return };
-    if recorded.identity != planned.identity {
+    let is_it = |recorded: &Arc<Recorded>| recorded.identity == planned.identity;
+    // Where it is still to be deleted, its edges may close a circle: they are no more than what is waited for.
+    for old in snapshot.deposed.iter_mut().filter(|old| old.address == planned.address && is_it(old)) {
+        let old = Arc::make_mut(old);
+        old.dependencies.extend(planned.dependencies.iter().cloned());
+        old.dependencies.sort();
+        old.dependencies.dedup();
+    }
+    if !snapshot.resources.get(&planned.address).is_some_and(is_it) {
         return;
     }
+    for on in &planned.dependencies {
+        depend(snapshot, &planned.address, on);
+    }
+    let Some(recorded) = snapshot.resources.get_mut(&planned.address) else { return };
     let mut known = recorded.inputs.unpack();
     let names = inputs.keys().chain(known.keys());
     let other = |name: &&String| inputs.get(*name) != known.get(*name);
@@ -286,6 +302,21 @@ fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, inpu
     if !uncertain.is_empty() {
         known.retain(|name, _| !uncertain.contains(name));
         Arc::make_mut(recorded).inputs = known.into();
+    }
+}
+
+/// Adds an edge, where that closes no circle.
+fn depend(snapshot: &mut Snapshot, of: &Address, on: &Address) {
+    let (mut seen, mut next) = (HashSet::new(), vec![on]);
+    while let Some(at) = next.pop() {
+        let Some(recorded) = snapshot.resources.get(at).filter(|_| at != of) else { return };
+        next.extend(recorded.dependencies.iter().filter(|on| seen.insert(*on)));
+    }
+    let on = on.clone();
+    let recorded = snapshot.resources.get_mut(of).map(Arc::make_mut);
+    if let Some(recorded) = recorded.filter(|recorded| !recorded.dependencies.contains(&on)) {
+        recorded.dependencies.push(on);
+        recorded.dependencies.sort();
     }
 }
 

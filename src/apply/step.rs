@@ -9,7 +9,7 @@ use crate::{
     plan::{Desired, Operation, Step},
     provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
     refresh::{is_ours, ownership_tags},
-    resource::{Address, Fields, Naming, Ownership, Packed, is_unknown, resolve},
+    resource::{Fields, Naming, Ownership, Packed, is_unknown, resolve},
     state::{Intent, Recorded, Snapshot},
 };
 
@@ -39,9 +39,15 @@ pub(super) async fn run(
             Ok(recorder.record(recorded).await?)
         }
         Operation::Delete => run.delete(&run.current(), false).await,
-        Operation::DeleteDeposed(identity) => run.delete(&run.deposed(identity), true).await,
+        Operation::DeleteDeposed(identity) => match run.deposed(identity) {
+            Some(old) => run.delete(&old, true).await,
+            None => Ok(()),
+        },
         Operation::Forget => Ok(recorder.remove(&run.current(), false, true).await?),
-        Operation::ForgetDeposed(identity) => Ok(recorder.remove(&run.deposed(identity), true, true).await?),
+        Operation::ForgetDeposed(identity) => match run.deposed(identity) {
+            Some(old) => Ok(recorder.remove(&old, true, true).await?),
+            None => Ok(()),
+        },
     }
 }
 
@@ -136,9 +142,7 @@ impl Run<'_> {
                 Err(foreign())
             }
             // Had a call of ours made it, refreshing would have found that call's intent; or it was left here.
-            Ownership::Intent if !self.recorder.read(|snapshot| was_retained(snapshot, &planned.address)) => {
-                Err(foreign())
-            }
+            Ownership::Intent if !self.recorder.read(|snapshot| was_ours(snapshot, planned)) => Err(foreign()),
             // Its parent is ours, hence so is the part; a kind that shares its parent with others (a notification
             // document) refuses their entries itself.
             Ownership::Tags | Ownership::Intent | Ownership::Parent(_) => Ok(()),
@@ -150,10 +154,10 @@ impl Run<'_> {
         current.expect("BUG: the plan changes a resource that the state does not have")
     }
 
-    fn deposed(&self, identity: &str) -> Arc<Recorded> {
+    /// What is still to be deleted; `None` when a step has made it current again, whose name was not known before.
+    fn deposed(&self, identity: &str) -> Option<Arc<Recorded>> {
         let matches = |old: &&Arc<Recorded>| old.address == self.step.address && old.identity == identity;
-        let old = self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned());
-        old.expect("BUG: the plan deletes a deposed resource that the state does not have")
+        self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned())
     }
 
     /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's. Who
@@ -177,7 +181,9 @@ impl Run<'_> {
     }
 }
 
-/// Whether a resource was left in the cloud by this stack, to be taken up again.
-fn was_retained(snapshot: &Snapshot, address: &Address) -> bool {
-    snapshot.tombstones.get(address).is_some_and(|tombstone| tombstone.retained)
+/// Whether a resource was left in the cloud by this stack, to be taken up again, or is still to be deleted.
+fn was_ours(snapshot: &Snapshot, planned: &Recorded) -> bool {
+    let is_it = |old: &Arc<Recorded>| old.address == planned.address && old.identity == planned.identity;
+    snapshot.deposed.iter().any(is_it)
+        || snapshot.tombstones.get(&planned.address).is_some_and(|tombstone| tombstone.retained)
 }

@@ -6,6 +6,7 @@
 //!
 //! So there are three layers, each without circles and none waiting for a later one: what goes early (along the
 //! edges of the state), what is made or changed (along those of the program), what goes at last (along the state's).
+//! Beyond that, what goes waits for whoever needs it and can move before: wherever that closes no circle.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -69,7 +70,15 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
         }
         steps[first_left + place].after.extend(waits);
     }
-    order_after_left(&left, first_left, &places, &mut steps);
+    let going = left.iter().enumerate().map(|(place, old)| (*old, first_left + place));
+    let current = prior.deposed.iter().filter(|old| wanted.get(&key(old)) == Some(&&old.address));
+    let current = current.filter_map(|old| Some((&**old, places.get(&old.address)?.ensure?)));
+    order_after_deposed(going.chain(current), &left, first_left, &places, &mut steps);
+    let early =
+        places.iter().filter(|(_, place)| place.early).filter_map(|(address, place)| Some((*address, place.remove?)));
+    let left =
+        left.iter().enumerate().filter(|(_, old)| taken(old)).map(|(place, old)| (&old.address, first_left + place));
+    order_early(early.chain(left), &places, &dependents, &mut steps);
     for step in &mut steps {
         step.after.sort_unstable();
         step.after.dedup();
@@ -205,11 +214,17 @@ fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Addres
     waits
 }
 
-/// What is deposed depended on others, too: those that go wait for it. The state does not say on which generation of
-/// them it depended, so that edges have been turned since is possible; what would close a circle is left out.
-fn order_after_left(left: &[&Recorded], first: usize, places: &BTreeMap<&Address, Places>, steps: &mut [Step]) {
-    for (place, old) in left.iter().enumerate() {
-        let own = first + place;
+/// What is deposed depended on others, too: those that go wait for it to go, or to be made current again. The state does
+/// not say on which generation of them it depended, so that edges have been turned since is possible; what would close
+/// a circle is left out.
+fn order_after_deposed<'a>(
+    deposed: impl Iterator<Item = (&'a Recorded, usize)>,
+    left: &[&Recorded],
+    first: usize,
+    places: &BTreeMap<&Address, Places>,
+    steps: &mut [Step],
+) {
+    for (old, own) in deposed {
         for on in &old.dependencies {
             let current = places.get(on).and_then(|places| places.remove);
             let others = left.iter().enumerate().filter(|(_, other)| other.address == *on);
@@ -218,6 +233,24 @@ fn order_after_left(left: &[&Recorded], first: usize, places: &BTreeMap<&Address
                 if !waits_for(steps, own, removal) {
                     steps[removal].after.push(own);
                 }
+            }
+        }
+    }
+}
+
+/// What goes early waits for those that need it and can go or move before.
+fn order_early<'a>(
+    early: impl Iterator<Item = (&'a Address, usize)>,
+    places: &BTreeMap<&Address, Places>,
+    dependents: &Dependents<'_>,
+    steps: &mut [Step],
+) {
+    for (address, removal) in early {
+        let users = dependents.get(address).into_iter().flatten().filter_map(|user| places.get(user));
+        let moves: Vec<usize> = users.flat_map(|user| user.ensure.into_iter().chain(user.remove)).collect();
+        for step in moves {
+            if !waits_for(steps, step, removal) {
+                steps[removal].after.push(step);
             }
         }
     }

@@ -67,7 +67,7 @@ impl Live {
 
     fn record(&mut self, recorded: &Arc<Recorded>) -> Result<(), Unsound> {
         let address = &recorded.address;
-        self.end(address, recorded.generation);
+        self.end(address, &recorded.identity);
         self.snapshot.tombstones.remove(address);
         let same = |old: &Recorded| old.address.kind() == address.kind() && old.identity == recorded.identity;
         self.snapshot.deposed.retain(|old| !same(old));
@@ -99,7 +99,7 @@ impl Live {
     }
 
     fn remove(&mut self, gone: &Removed) {
-        self.end(&gone.address, gone.generation);
+        self.end(&gone.address, &gone.identity);
         if gone.deposed {
             let is_it = |old: &Recorded| old.address == gone.address && old.identity == gone.identity;
             if let Some(place) = self.snapshot.deposed.iter().position(|old| is_it(old)) {
@@ -122,9 +122,10 @@ impl Live {
         self.snapshot.tombstones.insert(gone.address.clone(), tombstone);
     }
 
-    /// Strikes out the intent that a record ends.
-    fn end(&mut self, address: &Address, generation: u32) {
-        let ended = |planned: &Recorded| planned.address == *address && planned.generation == generation;
+    /// Strikes out the intent that a record ends. Two things at one address may be at work at once, one of them deposed:
+    /// what tells them apart is what the cloud knows them by.
+    fn end(&mut self, address: &Address, identity: &str) {
+        let ended = |planned: &Recorded| planned.address == *address && planned.identity == identity;
         self.snapshot.pending.retain(|intent| !ended(&intent.planned));
     }
 

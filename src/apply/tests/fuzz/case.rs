@@ -259,8 +259,7 @@ pub fn case() -> impl Strategy<Value = Case> {
 impl Case {
     /// A test that runs this case, to be pasted into `regressions`.
     pub fn source(&self) -> String {
-        let literal = format!("{self:#?}").replace('[', "vec![");
-        let body: String = literal.lines().map(|line| format!("    {line}\n")).collect();
-        format!("#[test]\nfn what_it_is_about() {{\n    check(&{}).unwrap();\n}}\n", body.trim())
+        let literal = format!("{self:?}").replace('[', "vec![");
+        format!("#[test]\nfn what_it_is_about() {{\n    check(&{literal}).unwrap();\n}}\n")
     }
 }

@@ -37,6 +37,8 @@ pub struct Thing {
     pub serial: u64,
     /// Rises with every change.
     pub version: u64,
+    /// When a call of ours made or changed it last, on the clock of the serials.
+    pub touched: u64,
     /// Somebody else's.
     pub foreign: bool,
 }
@@ -116,7 +118,8 @@ impl Cloud {
     /// Puts a thing there, and tells its outputs.
     pub fn put(&self, key: &Key, inputs: &Fields, tags: Tags, foreign: bool) -> Fields {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
-        let thing = Thing { inputs: inputs.clone(), tags, serial, version: serial * 100, foreign };
+        let version = serial * 100;
+        let thing = Thing { inputs: inputs.clone(), tags, serial, version, touched: serial, foreign };
         let outputs = thing.outputs(key);
         self.things.lock().unwrap().insert(key.clone(), thing);
         outputs
@@ -236,6 +239,7 @@ impl Kind for Watched {
             thing.inputs.retain(|name, _| target.inputs.contains_key(name));
             thing.tags = self.kept_tags(tags);
             thing.version += 1;
+            thing.touched = self.cloud.serials.fetch_add(1, Ordering::Relaxed);
             Ok(thing.outputs(&key))
         })
         .await
@@ -296,7 +300,8 @@ impl Watch<'_> {
                 return Err(format!("it needs {on}, which is at work"));
             }
         }
-        let wanted = Thing { inputs: inputs.clone(), tags: Tags::new(), serial: 0, version: 0, foreign: false };
+        let wanted =
+            Thing { inputs: inputs.clone(), tags: Tags::new(), serial: 0, version: 0, touched: 0, foreign: false };
         for (key, number) in wanted.references() {
             let thing = things.get(&key).ok_or_else(|| format!("it needs {key:?}, which is not there"))?;
             let told = match number {
@@ -315,8 +320,10 @@ impl Watch<'_> {
     fn check_delete(&self, planned: &Recorded, things: &BTreeMap<Key, Thing>) -> Result<(), String> {
         let own = self.step(|step| step.address == planned.address && self.removes(step, planned));
         let own = own.ok_or("no step of the plan deletes it")?;
+        let Some(gone) = things.get(&self.key) else { return Ok(()) };
         for (key, user) in things.iter().filter(|(key, thing)| **key != self.key && !thing.foreign) {
-            if !user.references().iter().any(|(on, _)| *on == self.key) {
+            // What was made before this referred to another of its name.
+            if user.touched < gone.serial || !user.references().iter().any(|(on, _)| *on == self.key) {
                 continue;
             }
             let known = self.durable.known().find(|it| key_of(it) == *key);
@@ -330,7 +337,8 @@ impl Watch<'_> {
                     && matches!(step.operation, Operation::Forget | Operation::ForgetDeposed(_))
             });
             let after = |step: Option<usize>| step.is_some_and(|step| self.waits_for(step, own));
-            if !after(moves) && !after(comes) && forgotten.is_none() {
+            let goes = self.step(|step| step.address == known.address && self.removes(step, known));
+            if !after(moves) && !after(comes) && !after(goes) && forgotten.is_none() {
                 return Err(format!("{} ({key:?}) still needs it", known.address));
             }
         }

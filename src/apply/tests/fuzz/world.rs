@@ -146,9 +146,9 @@ impl World {
     /// What is retained and leaves the state is left in the cloud on purpose, until it is known again.
     fn note_forgotten(&mut self, before: &Snapshot, after: &Snapshot) {
         let known: BTreeSet<Key> = after.known().map(|recorded| key_of(recorded)).collect();
-        for recorded in before.known().filter(|recorded| recorded.retain) {
-            self.left.insert(key_of(recorded));
-        }
+        let began = before.pending.iter().map(|intent| &intent.planned);
+        let were = before.known().map(AsRef::as_ref).chain(began).filter(|recorded| recorded.retain);
+        self.left.extend(were.map(key_of));
         self.left.retain(|key| !known.contains(key));
     }
 
