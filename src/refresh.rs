@@ -152,10 +152,24 @@ fn check_owner(
     observed: &Observed,
 ) -> Result<(), RefreshError> {
     let by_tags = schemas.get(recorded.address.kind()).is_none_or(|schema| schema.ownership == Ownership::Tags);
-    if !by_tags || is_ours(snapshot, &recorded.address, observed) {
+    if !by_tags || is_ours(snapshot, &recorded.address, observed) || is_moved(snapshot, recorded, observed) {
         return Ok(());
     }
     Err(RefreshError::Foreign { address: recorded.address.clone(), identity: recorded.identity.clone() })
+}
+
+/// Operation of an intent to give a resource another address of the stack: its tags change, nothing else does.
+pub const MOVE: &str = "move";
+
+/// Whether a move that was interrupted had given it the tags of its new address already.
+fn is_moved(snapshot: &Snapshot, recorded: &Recorded, observed: &Observed) -> bool {
+    let mut moves = snapshot.pending.iter().filter(|intent| intent.operation == MOVE).map(|intent| &intent.planned);
+    moves.any(|to| is_same(to, recorded) && is_ours(snapshot, &to.address, observed))
+}
+
+/// Whether both are the same thing in the cloud.
+fn is_same(one: &Recorded, other: &Recorded) -> bool {
+    one.address.kind() == other.address.kind() && one.identity == other.identity
 }
 
 /// Key prefix of the ownership tags.
@@ -181,6 +195,35 @@ pub fn is_ours(snapshot: &Snapshot, address: &Address, observed: &Observed) -> b
     tag("lineage") == Some(&snapshot.lineage) && tag("address") == Some(&address.to_string())
 }
 
+/// Whose a resource is, by its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Name of the lake.
+    pub lake: String,
+    /// Name of the stack.
+    pub stack: String,
+    /// Lineage of the stack's state.
+    pub lineage: String,
+    /// Where it is in the stack.
+    pub address: Address,
+    /// Its generation.
+    pub generation: u32,
+}
+
+impl Owner {
+    /// The owner that `tags` name; `None` for what no lake made.
+    pub fn of(tags: &crate::provider::Tags) -> Option<Self> {
+        let tag = |key: &str| tags.get(&format!("{TAG}{key}"));
+        Some(Owner {
+            lake: tag("name")?.clone(),
+            stack: tag("stack")?.clone(),
+            lineage: tag("lineage")?.clone(),
+            address: tag("address")?.parse().ok()?,
+            generation: tag("generation")?.parse().ok()?,
+        })
+    }
+}
+
 /// Calls that began and were not recorded: what they made is taken up, what they deleted is let go. Nobody is asked.
 async fn resume(
     snapshot: &mut Snapshot,
@@ -196,8 +239,12 @@ async fn resume(
     observations.sort_by_key(|answer| place(&answer.recorded));
     for Answer { recorded: planned, inputs, observed } in observations {
         let Some(observed) = observed else { continue };
-        unset_what_may_have_changed(snapshot, &planned, &inputs, &observed);
         let intent = place(&planned).map(|place| &intents[place]).expect("BUG: only intents were observed");
+        if intent.operation == MOVE {
+            finish_move(snapshot, &planned, &observed);
+            continue;
+        }
+        unset_what_may_have_changed(snapshot, &planned, &inputs, &observed);
         if is_recorded(snapshot, &planned) || !made_by_us(snapshot, schemas, intent, &observed) {
             continue;
         }
@@ -214,6 +261,14 @@ async fn resume(
         }
     }
     Ok(())
+}
+
+/// A move is done once the tags say so; before that, nothing has happened.
+fn finish_move(snapshot: &mut Snapshot, to: &Recorded, observed: &Observed) {
+    let from = snapshot.resources.values().find(|recorded| is_same(recorded, to)).map(|from| from.address.clone());
+    if let Some(from) = from.filter(|_| is_ours(snapshot, &to.address, observed)) {
+        snapshot.relocate(&from, &to.address, to.generation);
+    }
 }
 
 /// An update that was interrupted may have set inputs that the cloud does not tell: they are left out, hence set again,
@@ -236,8 +291,7 @@ fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, inpu
 
 /// Whether the state knows what the intent was about, as it is or as something to be deleted.
 fn is_recorded(snapshot: &Snapshot, planned: &Recorded) -> bool {
-    let kind = planned.address.kind();
-    snapshot.known().any(|known| known.address.kind() == kind && known.identity == planned.identity)
+    snapshot.known().any(|known| is_same(known, planned))
 }
 
 fn made_by_us(snapshot: &Snapshot, schemas: &Schemas, intent: &Intent, observed: &Observed) -> bool {

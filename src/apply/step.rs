@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Event, Observer, Recorder, StepError};
 use crate::{
     plan::{Desired, Operation, Step},
@@ -24,9 +26,10 @@ pub(super) async fn run(
     step: &Step,
     provider: &Provider,
     recorder: &Recorder,
+    cancel: &CancellationToken,
     observer: Observer<'_>,
 ) -> Result<(), StepError> {
-    let run = Run { step, kind: provider.kind(step.address.kind())?, recorder, observer };
+    let run = Run { step, kind: provider.kind(step.address.kind())?, recorder, cancel, observer };
     match &step.operation {
         Operation::Create(desired) => run.create(desired).await,
         Operation::Update(desired) => run.update(desired).await,
@@ -46,6 +49,7 @@ struct Run<'a> {
     step: &'a Step,
     kind: &'a dyn Kind,
     recorder: &'a Recorder,
+    cancel: &'a CancellationToken,
     observer: Observer<'a>,
 }
 
@@ -152,7 +156,8 @@ impl Run<'_> {
         old.expect("BUG: the plan deletes a deposed resource that the state does not have")
     }
 
-    /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's.
+    /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's. Who
+    /// wants to stop does not wait for what may become visible.
     async fn patiently<R, F: Future<Output = Result<R, ProviderError>>>(
         &self,
         call: impl Fn() -> F,
@@ -160,9 +165,9 @@ impl Run<'_> {
         let mut pause = PAUSE_FIRST;
         for _ in 1..TRIES_MAX {
             match call().await {
-                Err(error) if error.kind == ErrorKind::NotYet => {
+                Err(error) if error.kind == ErrorKind::NotYet && !self.cancel.is_cancelled() => {
                     (self.observer)(Event::Waiting(self.step, &error));
-                    tokio::time::sleep(pause).await;
+                    let _ = tokio::time::timeout(pause, self.cancel.cancelled()).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
                 result => return result,

@@ -26,20 +26,31 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// An S3 client; path style for every server but AWS's own, whose names resolve.
+    /// An S3 client.
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let path_style = self.sdk.endpoint_url().is_some();
-        aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&self.sdk).force_path_style(path_style).build())
+        s3(&self.sdk)
     }
+}
+
+/// An S3 client; path style for every server but AWS's own, whose names resolve.
+pub fn s3(sdk: &SdkConfig) -> aws_sdk_s3::Client {
+    let path_style = sdk.endpoint_url().is_some();
+    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(sdk).force_path_style(path_style).build())
 }
 
 /// Connects to the stack's cloud. The embedded one is started when it is not running.
 pub async fn connect(context: &Context, stack: &Stack) -> Result<Connection, CliError> {
+    identify(sdk(context, stack).await?, stack).await
+}
+
+/// What clients of the stack's cloud are made from; nothing was asked of it yet. The embedded one is started when it is
+/// not running.
+pub async fn sdk(context: &Context, stack: &Stack) -> Result<SdkConfig, CliError> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(stack.region.clone()))
         .timeout_config(timeouts);
-    let sdk = match &stack.target {
+    Ok(match &stack.target {
         Target::Embedded => {
             let server = process::ensure_running(context).await?;
             let credentials =
@@ -56,8 +67,7 @@ pub async fn connect(context: &Context, stack: &Stack) -> Result<Connection, Cli
             }
             loader.load().await
         }
-    };
-    identify(sdk, stack).await
+    })
 }
 
 async fn identify(sdk: SdkConfig, stack: &Stack) -> Result<Connection, CliError> {

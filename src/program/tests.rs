@@ -528,6 +528,23 @@ fn data_of_a_dataset_go_after_whoever_writes_or_hears_of_them() {
 }
 
 #[test]
+fn a_crawler_is_told_how_files_are_written_where_lake_toml_says_so() {
+    let mut inputs = inputs();
+    inputs.datasets[0].csv.nulls = Some(vec!["NA".into()]);
+    let none = program(&inputs);
+    assert_eq!(declared(&none, "aws:glue:Crawler", "flights").inputs.unpack()["classifiers"], Value::Array(Vec::new()));
+    inputs.datasets[0].csv.delimiter = Some(';');
+    inputs.datasets[0].csv.header = Some(false);
+    let some = program(&inputs);
+    let classifier = declared(&some, "aws:glue:Classifier", "flights").inputs.unpack();
+    assert_eq!((&classifier["delimiter"], &classifier["header"]), (&";".into(), &"ABSENT".into()));
+    assert!(!classifier.contains_key("quote"));
+    let crawler = declared(&some, "aws:glue:Crawler", "flights");
+    assert!(crawler.dependencies().contains(&Address::new("aws:glue:Classifier", "flights")));
+    assert_eq!(some.resources().len(), none.resources().len() + 1);
+}
+
+#[test]
 fn functions_get_their_environment_and_only_intake_knows_convert() {
     let program = program(&inputs());
     let names = |function: &str| {

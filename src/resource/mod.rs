@@ -15,7 +15,7 @@ mod schema;
 pub use address::{Address, ParseAddressError};
 pub use declared::{Declared, Handle, Program, ProgramError, Resource};
 pub use input::{Input, Part, Reference, concat, is_unknown, references, resolve, resolve_all};
-pub use name::physical_name;
+pub use name::{name_prefix, physical_name};
 pub use packed::Packed;
 pub use schema::{Naming, Ownership, Schema, Schemas};
 

@@ -67,6 +67,21 @@ pub enum FormatError {
         /// What is wrong with it.
         why: String,
     },
+    /// There is a journal, or a history, and no base.
+    #[error("its base is gone, and what goes with it is there")]
+    Missing,
+    /// The journal's end is damaged where no crash can have torn it.
+    #[error("its journal is damaged after its first {length} bytes")]
+    End {
+        /// Bytes that are whole.
+        length: u64,
+    },
+    /// Part of the journal is not there.
+    #[error("object {number} of its journal is missing")]
+    Gap {
+        /// Which one, from 0.
+        number: u64,
+    },
     /// The journal goes on from another base.
     #[error("its journal goes on from another state, of serial {journal} (this one has serial {base})")]
     Base {
@@ -111,6 +126,81 @@ pub fn decode(bytes: impl AsRef<[u8]>) -> Result<Base, FormatError> {
     drop(bytes);
     verify(&snapshot)?;
     Ok(Base { sha256, snapshot })
+}
+
+/// A base as far as it can be read, and what is wrong with it.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its content, which is not to be believed without a reason; its hash is the one of what is there.
+    pub base: Option<Base>,
+    /// What is wrong with it; `None` for one that is sound.
+    pub why: Option<FormatError>,
+}
+
+/// Reads of a base what can be read. A later format is none that could be.
+pub fn decode_damaged(bytes: &[u8]) -> Result<Damaged, FormatError> {
+    let envelope: Envelope<'_> = match serde_json::from_slice(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => return Ok(Damaged { base: None, why: Some(error.into()) }),
+    };
+    if envelope.format > FORMAT {
+        return Err(FormatError::Format(envelope.format));
+    }
+    let sha256 = hex::encode(Sha256::digest(envelope.state.get()));
+    let why = if sha256 == envelope.sha256 { None } else { Some(FormatError::Hash) };
+    match serde_json::from_str::<Snapshot>(envelope.state.get()) {
+        Ok(snapshot) => {
+            let why = why.or_else(|| verify(&snapshot).err().map(FormatError::from));
+            Ok(Damaged { base: Some(Base { sha256, snapshot }), why })
+        }
+        Err(error) => Ok(Damaged { base: None, why: Some(why.unwrap_or_else(|| error.into())) }),
+    }
+}
+
+/// A line of a journal that is whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// Its place in the journal, from 1.
+    pub line: usize,
+    /// Its group.
+    pub group: u64,
+    /// Serial of the state that its edit makes.
+    pub serial: u64,
+    /// What it says.
+    pub edit: Edit,
+}
+
+/// What can be read of a journal, whatever lies between.
+#[derive(Debug, Default)]
+pub struct Salvage {
+    /// Hash and serial of the base that it goes on from, if its first line says so.
+    pub base: Option<(String, u64)>,
+    /// The lines that are whole, in order.
+    pub whole: Vec<Whole>,
+    /// The lines that are not, the first line among them.
+    pub damaged: Vec<usize>,
+}
+
+/// Reads of a journal what can be read. A later format is none that could be.
+pub fn salvage(bytes: &[u8]) -> Result<Salvage, FormatError> {
+    let mut salvage = Salvage::default();
+    for (place, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let number = place + 1;
+        let json = content(line);
+        if number == 1 {
+            match json.and_then(|json| serde_json::from_slice::<Header>(json).ok()) {
+                Some(header) if header.journal > FORMAT => return Err(FormatError::Format(header.journal)),
+                Some(header) => salvage.base = Some((header.base, header.serial)),
+                None => salvage.damaged.push(number),
+            }
+            continue;
+        }
+        match json.and_then(|json| serde_json::from_slice::<Line<Edit>>(json).ok()) {
+            Some(Line { g, n, e }) => salvage.whole.push(Whole { line: number, group: g, serial: n, edit: e }),
+            None => salvage.damaged.push(number),
+        }
+    }
+    Ok(salvage)
 }
 
 /// The first line of the journal that goes on from a base.

@@ -110,6 +110,23 @@ impl Snapshot {
         self.resources.is_empty() && self.deposed.is_empty() && self.pending.is_empty()
     }
 
+    /// Files the resource of `from` under `to`, where nothing is: it stays what it is in the cloud, and whatever depends
+    /// on it goes on to. Its old address is free, for a resource of another name.
+    pub fn relocate(&mut self, from: &Address, to: &Address, generation: u32) {
+        let Some(mut moved) = self.resources.remove(from) else { return };
+        self.tombstones.insert(from.clone(), Tombstone { generation: moved.generation, retained: false });
+        self.tombstones.remove(to);
+        for other in self.resources.values_mut().filter(|other| other.dependencies.contains(from)) {
+            let dependencies = &mut Arc::make_mut(other).dependencies;
+            dependencies.iter_mut().filter(|on| *on == from).for_each(|on| *on = to.clone());
+            dependencies.sort();
+        }
+        let record = Arc::make_mut(&mut moved);
+        record.address = to.clone();
+        record.generation = generation;
+        self.resources.insert(to.clone(), moved);
+    }
+
     /// An output of a resource.
     pub fn output(&self, reference: &Reference) -> Option<Value> {
         self.resources.get(&reference.address)?.outputs.get(&reference.output)

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::{
     Client,
-    types::{ComparisonOperator, Dimension, MetricAlarm, StandardUnit, Statistic},
+    types::{AlarmType, ComparisonOperator, Dimension, MetricAlarm, StandardUnit, Statistic},
 };
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, incomplete},
-            fields::{fields, in_order_of, input, inputs, number},
+            fields::{begins_with, fields, in_order_of, input, inputs, number},
         },
     },
     resource::{Fields, Input, Resource, Schema, aws::cloudwatch::Alarm},
@@ -88,6 +88,22 @@ impl Kind for AlarmKind {
         let Some(tags) = tags(&self.cloudwatch, arn).await? else { return Ok(None) };
         let outputs = outputs(target.identity, &found)?;
         Ok(Some(Observed { inputs: observed(&found, target), outputs, tags }))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.cloudwatch.describe_alarms().set_alarm_name_prefix(begins_with(prefix));
+        let mut pages = call.alarm_types(AlarmType::MetricAlarm).into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            let alarms = page.map_err(failed(DESCRIBE))?.metric_alarms.unwrap_or_default();
+            names.extend(alarms.into_iter().filter_map(|alarm| alarm.alarm_name));
+        }
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let outputs = self.outputs(target.identity).await?;
+        tag(&self.cloudwatch, outputs.get("arn").and_then(Value::as_str).unwrap_or_default(), tags).await
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {

@@ -11,7 +11,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, incomplete},
-            fields::{fields, inputs, parsed},
+            fields::{begins_with, fields, inputs, parsed},
         },
     },
     resource::{Fields, Resource, Schema, aws::cloudwatch::Dashboard},
@@ -75,6 +75,22 @@ impl Kind for DashboardKind {
         let Some(tags) = tags(&self.cloudwatch, &found.arn).await? else { return Ok(None) };
         let inputs = fields(json!({ "body": parsed(&found.body) }));
         Ok(Some(Observed { inputs, outputs: outputs(target.identity, &found.arn), tags }))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.cloudwatch.list_dashboards().set_dashboard_name_prefix(begins_with(prefix));
+        let mut pages = call.into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(dashboard) = pages.next().await {
+            names.extend(dashboard.map_err(failed("cloudwatch:ListDashboards"))?.dashboard_name);
+        }
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let outputs = self.outputs(target.identity).await?;
+        let arn = outputs.get("arn").and_then(|arn| arn.as_str()).unwrap_or_default();
+        tag(&self.cloudwatch, arn, tags).await
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
