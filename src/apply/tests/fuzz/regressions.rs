@@ -1,7 +1,7 @@
 //! Cases that failed once, as the fuzz printed them. Each says what was wrong.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
-use super::{case::{Case, Command::*, Drift::*, Layout, Mark::*, Node, Round, Trouble, Fault::*}, check};
+use super::{case::{Aim::*, Case, Command::*, Drift::*, Layout, Mark::*, Node, Round, Trouble, Fault::*}, check};
 
 /// Two things at one address were at work at once, and the end of one struck out the intent of the other.
 #[test]
@@ -32,4 +32,10 @@ fn what_was_replaced_is_current_again_when_its_successor_is_gone() {
 #[test]
 fn what_is_deposed_goes_early_when_what_it_depends_on_does() {
     check(&Case { prior: Layout { order: 0, slots: vec![None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), Some(Node { kind: 0, key: 1, shape: 0, value: 0, on: 0, how: 0, retain: false }), Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false })] }, marks: vec![Absent, Updating { done: false }, Absent, Replaced, Created, Created], rounds: vec![Round { drifts: vec![], command: Apply, program: Layout { order: 0, slots: vec![None, Some(Node { kind: 0, key: 1, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, None] }, aims: vec![], trouble: Trouble { calls: vec![], read: None, kill: Some(24), torn: false, cancel: None, room: None, seed: 66, parallel: 3 } }], last: Layout { order: 4, slots: vec![None, None, None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, Some(Node { kind: 1, key: 2, shape: 0, value: 0, on: 0, how: 0, retain: false })] }, refreshed: false }).unwrap();
+}
+
+/// A target was to have the name of something deposed elsewhere, which did not come along.
+#[test]
+fn a_target_takes_along_what_is_deposed_and_has_its_name() {
+    check(&Case { prior: Layout { order: 0, slots: vec![None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, None] }, marks: vec![Absent, Replaced, Absent, Absent, Absent, Absent], rounds: vec![Round { drifts: vec![], command: Apply, program: Layout { order: 0, slots: vec![Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), Some(Node { kind: 0, key: 1, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, None, Some(Node { kind: 0, key: 0, shape: 0, value: 0, on: 0, how: 0, retain: false }), None] }, aims: vec![], trouble: Trouble { calls: vec![Works, Works, Works, Before], read: None, kill: None, torn: false, cancel: None, room: None, seed: 0, parallel: 1 } }, Round { drifts: vec![], command: Apply, program: Layout { order: 0, slots: vec![Some(Node { kind: 1, key: 1, shape: 0, value: 0, on: 0, how: 0, retain: false }), None, None, None, None, None] }, aims: vec![Target { slot: 0, kind: false }], trouble: Trouble { calls: vec![], read: None, kill: None, torn: false, cancel: None, room: None, seed: 0, parallel: 1 } }], last: Layout { order: 0, slots: vec![None, None, None, None, None, None] }, refreshed: false }).unwrap();
 }
