@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::{Action, Operation, Step, diff::Decision};
 use crate::{
     resource::Address,
@@ -57,20 +59,17 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
     for decision in decisions {
         wait(decision, &places, &dependents, &mut steps);
     }
-    for Left { old, step, early } in &left {
-        let users = dependents.get(&old.address).map_or(&[][..], Vec::as_slice);
-        let mut waits = removal_waits(*early, users, &places);
+    for Left { old, step, .. } in &left {
         let successor = wanted.get(&key(old)).and_then(|address| places.get(*address)?.ensure);
         successor.into_iter().for_each(|ensure| steps[ensure].after.push(*step));
-        if !early {
-            waits.extend(places.get(&old.address).and_then(|places| places.ensure));
-        }
-        steps[*step].after.extend(waits);
     }
-    let going = left.iter().map(|left| (left.old, left.step));
     let current = prior.deposed.iter().map(AsRef::as_ref).filter(|old| is_current(old));
-    let current = current.filter_map(|old| Some((old, places.get(&old.address)?.ensure?)));
-    order_after_deposed(going.chain(current), &left, &places, &mut steps);
+    let current: Vec<_> = current.filter_map(|old| Some((old, places.get(&old.address)?.ensure?))).collect();
+    for sure in [true, false] {
+        order_left(&left, prior, &places, &dependents, sure, &mut steps);
+        let going = left.iter().map(|left| (left.old, left.step));
+        order_after_deposed(going.chain(current.iter().copied()), &left, prior, &places, sure, &mut steps);
+    }
     order_early(&left, &places, &dependents, &mut steps);
     for step in &mut steps {
         step.after.sort_unstable();
@@ -208,23 +207,65 @@ fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Addres
     waits
 }
 
-/// What is deposed depended on others, too: those that go wait for it to go, or to be made current again. The state does
-/// not say on which generation of them it depended, so that edges have been turned since is possible; what would close
-/// a circle is left out.
+/// What is deposed waits for those that may need it to go or to move, and for its successor. The state says on which
+/// addresses they depend, not on which generation: first come the edges that are `sure`, because a record tells the
+/// very name; of the others, those that would close a circle are left out.
+fn order_left(
+    left: &[Left<'_>],
+    prior: &Snapshot,
+    places: &BTreeMap<&Address, Places>,
+    dependents: &Dependents<'_>,
+    sure: bool,
+    steps: &mut [Step],
+) {
+    for Left { old, step, early } in left {
+        for user in dependents.get(&old.address).into_iter().flatten() {
+            let Some(place) = places.get(user).filter(|place| !early || place.early) else { continue };
+            if mentions(&prior.resources[*user], old) == sure {
+                let ensure = place.ensure.filter(|_| !early);
+                ensure.into_iter().chain(place.remove).for_each(|other| wait_unless_circular(steps, *step, other));
+            }
+        }
+        let successor = places.get(&old.address).and_then(|places| places.ensure).filter(|_| !sure && !early);
+        successor.into_iter().for_each(|other| wait_unless_circular(steps, *step, other));
+    }
+}
+
+/// What is deposed depended on others, too: those that go wait for it to go, or to be made current again.
 fn order_after_deposed<'a>(
     deposed: impl Iterator<Item = (&'a Recorded, usize)>,
     left: &[Left<'_>],
+    prior: &Snapshot,
     places: &BTreeMap<&Address, Places>,
+    sure: bool,
     steps: &mut [Step],
 ) {
     for (old, own) in deposed {
         for on in &old.dependencies {
-            let current = places.get(on).and_then(|places| places.remove);
-            let others = left.iter().filter(|other| other.old.address == *on).map(|other| other.step);
-            for removal in others.chain(current) {
-                wait_unless_circular(steps, removal, own);
+            let current = places.get(on).and_then(|places| Some((places.remove?, &**prior.resources.get(on)?)));
+            let others = left.iter().filter(|other| other.old.address == *on).map(|other| (other.step, other.old));
+            for (removal, gone) in others.chain(current) {
+                if mentions(old, gone) == sure {
+                    wait_unless_circular(steps, removal, own);
+                }
             }
         }
+    }
+}
+
+/// Whether a record's inputs hold the very name, or another output, of what another record is about.
+fn mentions(user: &Recorded, thing: &Recorded) -> bool {
+    let outputs = thing.outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
+    let told: Vec<&str> = outputs.chain([thing.identity.as_str()]).collect();
+    user.inputs.values().any(|value| holds(value, &told))
+}
+
+fn holds(value: &Value, told: &[&str]) -> bool {
+    match value {
+        Value::String(text) => told.iter().any(|told| text.contains(told)),
+        Value::Array(items) => items.iter().any(|item| holds(item, told)),
+        Value::Object(fields) => fields.values().any(|field| holds(field, told)),
+        _ => false,
     }
 }
 
