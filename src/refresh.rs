@@ -1,6 +1,9 @@
 //! State + provider → prior: what the cloud has now, in the terms of the state. The only reading step before a plan.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStream, TryStreamExt, stream};
 use serde::Serialize;
@@ -83,9 +86,14 @@ pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usiz
     }
     drift.sort_by(|one, other| one.address.cmp(&other.address));
     snapshot.resources.extend(changed.into_iter().map(|current| (current.address.clone(), Arc::new(current))));
+    let mut before = predecessors(&snapshot, &gone, provider, parallel).await?;
     // Last, so that no edge to them comes back with a record that is read later.
     for address in gone {
-        let Recorded { address, identity, .. } = Arc::unwrap_or_clone(forget(&mut snapshot, schemas, &address));
+        let gone = match before.remove(&address) {
+            Some(old) => put_back(&mut snapshot, old),
+            None => forget(&mut snapshot, schemas, &address),
+        };
+        let Recorded { address, identity, .. } = Arc::unwrap_or_clone(gone);
         drift.push(Drift { address, identity, gone: true, fields: Vec::new() });
     }
     resume(&mut snapshot, schemas, provider, parallel).await?;
@@ -132,6 +140,32 @@ fn merged(recorded: &Recorded, inputs: &Fields, observed: &Observed) -> Option<R
     inputs.extend(observed.inputs.clone());
     outputs.extend(observed.outputs.clone());
     Some(Recorded { inputs: inputs.into(), outputs: outputs.into(), ..recorded.clone() })
+}
+
+/// What was replaced by resources that are `gone` and is there still, the latest of each.
+async fn predecessors(
+    snapshot: &Snapshot,
+    gone: &[Address],
+    provider: &Provider,
+    parallel: usize,
+) -> Result<BTreeMap<Address, Arc<Recorded>>, RefreshError> {
+    let deposed = snapshot.deposed.iter().filter(|old| gone.contains(&old.address)).cloned();
+    let mut there: Vec<_> = observe(deposed, provider, parallel).try_collect().await?;
+    there.sort_by_key(|(old, _)| old.generation);
+    let ours = |old: &Recorded, observed: &Observed| check_owner(snapshot, provider.schemas(), old, observed).is_ok();
+    let there = there.into_iter().filter(|(old, observed)| observed.as_ref().is_some_and(|it| ours(old, it)));
+    Ok(there.map(|(old, _)| (old.address.clone(), old)).collect())
+}
+
+/// Makes what was replaced current again in place of its successor, which is gone: others may need it still.
+fn put_back(snapshot: &mut Snapshot, old: Arc<Recorded>) -> Arc<Recorded> {
+    snapshot.deposed.retain(|other| other.address != old.address || other.identity != old.identity);
+    let alone = Recorded { dependencies: Vec::new(), ..Recorded::clone(&old) };
+    let gone = snapshot.resources.insert(old.address.clone(), alone.into());
+    for on in &old.dependencies {
+        depend(snapshot, &old.address, on);
+    }
+    gone.expect("BUG: what was observed is in the snapshot")
 }
 
 /// Drops a resource that is gone, and the edges to it. Its name may be used again, unless it was a call of ours that

@@ -9,7 +9,7 @@ use crate::{
     plan::{Desired, Operation, Step},
     provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
     refresh::{is_ours, ownership_tags},
-    resource::{Fields, Naming, Ownership, Packed, is_unknown, resolve},
+    resource::{Fields, Naming, Ownership, Packed, Schema, is_unknown, resolve},
     state::{Intent, Recorded, Snapshot},
 };
 
@@ -137,12 +137,13 @@ impl Run<'_> {
 
     fn check_owner(&self, planned: &Recorded, observed: &Observed) -> Result<(), StepError> {
         let foreign = || StepError::Foreign { identity: planned.identity.clone() };
-        match self.kind.schema().ownership {
+        let Schema { ownership, naming, .. } = *self.kind.schema();
+        match ownership {
             Ownership::Tags if !self.recorder.read(|snapshot| is_ours(snapshot, &planned.address, observed)) => {
                 Err(foreign())
             }
             // Had a call of ours made it, refreshing would have found that call's intent; or it was left here.
-            Ownership::Intent if !self.recorder.read(|snapshot| was_ours(snapshot, planned)) => Err(foreign()),
+            Ownership::Intent if !self.recorder.read(|snapshot| was_ours(snapshot, planned, naming)) => Err(foreign()),
             // Its parent is ours, hence so is the part; a kind that shares its parent with others (a notification
             // document) refuses their entries itself.
             Ownership::Tags | Ownership::Intent | Ownership::Parent(_) => Ok(()),
@@ -181,9 +182,10 @@ impl Run<'_> {
     }
 }
 
-/// Whether a resource was left in the cloud by this stack, to be taken up again, or is still to be deleted.
-fn was_ours(snapshot: &Snapshot, planned: &Recorded) -> bool {
+/// Whether the state knows that what bears the name is this stack's: it is still to be deleted, or was left in the cloud
+/// under a name that nobody else has. Of what is named by its inputs, a tombstone does not say which name it had.
+fn was_ours(snapshot: &Snapshot, planned: &Recorded, naming: Naming) -> bool {
     let is_it = |old: &Arc<Recorded>| old.address == planned.address && old.identity == planned.identity;
-    snapshot.deposed.iter().any(is_it)
-        || snapshot.tombstones.get(&planned.address).is_some_and(|tombstone| tombstone.retained)
+    let left = snapshot.tombstones.get(&planned.address).is_some_and(|tombstone| tombstone.retained);
+    snapshot.deposed.iter().any(is_it) || left && matches!(naming, Naming::Physical { .. })
 }

@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::{Action, Operation, Step, diff::Decision};
 use crate::{
     resource::Address,
@@ -27,6 +29,13 @@ struct Places {
     early: bool,
 }
 
+/// Something deposed that goes.
+struct Left<'a> {
+    old: &'a Recorded,
+    step: usize,
+    early: bool,
+}
+
 /// Who depends on an address, as far as the state knows.
 type Dependents<'a> = BTreeMap<&'a Address, Vec<&'a Address>>;
 
@@ -39,46 +48,32 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
         places.insert(&decision.change.address, place);
     }
     let wanted = wanted(decisions, prior);
-    let left: Vec<&Recorded> = prior
-        .deposed
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|old| inside(&old.address) && wanted.get(&key(old)) != Some(&&old.address))
-        .collect();
-    let first_left = steps.len();
-    for old in &left {
+    let is_current = |old: &Recorded| wanted.get(&key(old)) == Some(&&old.address);
+    let mut left = Vec::new();
+    for old in prior.deposed.iter().map(AsRef::as_ref).filter(|old| inside(&old.address) && !is_current(old)) {
+        left.push(Left { old, step: steps.len(), early: wanted.contains_key(&key(old)) });
         steps.push(Step { address: old.address.clone(), operation: remove_deposed(old), after: Vec::new() });
     }
     // Who depends on whom in the state matters to what goes; most plans have nothing that does.
     let stays =
         |step: &Step| matches!(step.operation, Operation::Create(_) | Operation::Update(_) | Operation::Note(_));
     let dependents = if steps.iter().all(stays) { Dependents::new() } else { dependents(prior) };
-    let taken = |old: &&Recorded| wanted.contains_key(&key(old));
-    hasten(&mut places, &dependents, left.iter().copied().filter(taken).map(|old| &old.address));
+    hasten(&mut places, &mut left, &dependents);
     for decision in decisions {
         wait(decision, &places, &dependents, &mut steps);
     }
-    for (place, old) in left.iter().enumerate() {
-        let early = taken(old);
-        let users = dependents.get(&old.address).map_or(&[][..], Vec::as_slice);
-        let mut waits = removal_waits(early, users, &places);
-        if early {
-            let successor = places.get(wanted[&key(old)]).and_then(|places| places.ensure);
-            successor.into_iter().for_each(|ensure| steps[ensure].after.push(first_left + place));
-        } else {
-            waits.extend(places.get(&old.address).and_then(|places| places.ensure));
-        }
-        steps[first_left + place].after.extend(waits);
+    for Left { old, step, .. } in &left {
+        let successor = wanted.get(&key(old)).and_then(|address| places.get(*address)?.ensure);
+        successor.into_iter().for_each(|ensure| steps[ensure].after.push(*step));
     }
-    let going = left.iter().enumerate().map(|(place, old)| (*old, first_left + place));
-    let current = prior.deposed.iter().filter(|old| wanted.get(&key(old)) == Some(&&old.address));
-    let current = current.filter_map(|old| Some((&**old, places.get(&old.address)?.ensure?)));
-    order_after_deposed(going.chain(current), &left, first_left, &places, &mut steps);
-    let early =
-        places.iter().filter(|(_, place)| place.early).filter_map(|(address, place)| Some((*address, place.remove?)));
-    let left =
-        left.iter().enumerate().filter(|(_, old)| taken(old)).map(|(place, old)| (&old.address, first_left + place));
-    order_early(early.chain(left), &places, &dependents, &mut steps);
+    let current = prior.deposed.iter().map(AsRef::as_ref).filter(|old| is_current(old));
+    let current: Vec<_> = current.filter_map(|old| Some((old, places.get(&old.address)?.ensure?))).collect();
+    for sure in [true, false] {
+        order_left(&left, prior, &places, &dependents, sure, &mut steps);
+        let going = left.iter().map(|left| (left.old, left.step));
+        order_after_deposed(going.chain(current.iter().copied()), &left, prior, &places, sure, &mut steps);
+    }
+    order_early(&left, &places, &dependents, &mut steps);
     for step in &mut steps {
         step.after.sort_unstable();
         step.after.dedup();
@@ -156,14 +151,11 @@ fn dependents(prior: &Snapshot) -> Dependents<'_> {
 }
 
 /// What depends on something that goes early, and goes itself, goes early too: otherwise it would wait for its own
-/// dependents to move, and these perhaps for the successor. `also` are places where something deposed goes early.
-fn hasten<'a>(
-    places: &mut BTreeMap<&'a Address, Places>,
-    dependents: &Dependents<'a>,
-    also: impl Iterator<Item = &'a Address>,
-) {
+/// dependents to move, and these perhaps for the successor.
+fn hasten<'a>(places: &mut BTreeMap<&'a Address, Places>, left: &mut [Left<'a>], dependents: &Dependents<'a>) {
     let early = places.iter().filter(|(_, place)| place.early).map(|(address, _)| *address);
-    let mut next: Vec<&Address> = early.chain(also).collect();
+    let early_left = left.iter().filter(|left| left.early).map(|left| &left.old.address);
+    let mut next: Vec<&Address> = early.chain(early_left).collect();
     while let Some(address) = next.pop() {
         for dependent in dependents.get(address).into_iter().flatten() {
             if let Some(place) = places.get_mut(*dependent)
@@ -174,6 +166,10 @@ fn hasten<'a>(
                 place.early = true;
                 next.push(dependent);
             }
+        }
+        for left in left.iter_mut().filter(|left| !left.early && left.old.dependencies.contains(address)) {
+            left.early = true;
+            next.push(&left.old.address);
         }
     }
 }
@@ -214,45 +210,94 @@ fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Addres
     waits
 }
 
-/// What is deposed depended on others, too: those that go wait for it to go, or to be made current again. The state does
-/// not say on which generation of them it depended, so that edges have been turned since is possible; what would close
-/// a circle is left out.
+/// What is deposed waits for those that may need it to go or to move, and for its successor. The state says on which
+/// addresses they depend, not on which generation: first come the edges that are `sure`, because a record tells the
+/// very name; of the others, those that would close a circle are left out.
+fn order_left(
+    left: &[Left<'_>],
+    prior: &Snapshot,
+    places: &BTreeMap<&Address, Places>,
+    dependents: &Dependents<'_>,
+    sure: bool,
+    steps: &mut [Step],
+) {
+    for Left { old, step, early } in left {
+        for user in dependents.get(&old.address).into_iter().flatten() {
+            let Some(place) = places.get(user).filter(|place| !early || place.early) else { continue };
+            if mentions(&prior.resources[*user], old) == sure {
+                let ensure = place.ensure.filter(|_| !early);
+                ensure.into_iter().chain(place.remove).for_each(|other| wait_unless_circular(steps, *step, other));
+            }
+        }
+        let successor = places.get(&old.address).and_then(|places| places.ensure).filter(|_| !sure && !early);
+        successor.into_iter().for_each(|other| wait_unless_circular(steps, *step, other));
+    }
+}
+
+/// What is deposed depended on others, too: those that go wait for it to go, or to be made current again.
 fn order_after_deposed<'a>(
     deposed: impl Iterator<Item = (&'a Recorded, usize)>,
-    left: &[&Recorded],
-    first: usize,
+    left: &[Left<'_>],
+    prior: &Snapshot,
     places: &BTreeMap<&Address, Places>,
+    sure: bool,
     steps: &mut [Step],
 ) {
     for (old, own) in deposed {
         for on in &old.dependencies {
-            let current = places.get(on).and_then(|places| places.remove);
-            let others = left.iter().enumerate().filter(|(_, other)| other.address == *on);
-            let removals: Vec<usize> = others.map(|(other, _)| first + other).chain(current).collect();
-            for removal in removals {
-                if !waits_for(steps, own, removal) {
-                    steps[removal].after.push(own);
+            let current = places.get(on).and_then(|places| Some((places.remove?, &**prior.resources.get(on)?)));
+            let others = left.iter().filter(|other| other.old.address == *on).map(|other| (other.step, other.old));
+            for (removal, gone) in others.chain(current) {
+                if mentions(old, gone) == sure {
+                    wait_unless_circular(steps, removal, own);
                 }
             }
         }
     }
 }
 
+/// Whether a record's inputs hold the very name, or another output, of what another record is about.
+fn mentions(user: &Recorded, thing: &Recorded) -> bool {
+    let outputs = thing.outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
+    let told: Vec<&str> = outputs.chain([thing.identity.as_str()]).collect();
+    user.inputs.values().any(|value| holds(value, &told))
+}
+
+fn holds(value: &Value, told: &[&str]) -> bool {
+    match value {
+        Value::String(text) => told.iter().any(|told| text.contains(told)),
+        Value::Array(items) => items.iter().any(|item| holds(item, told)),
+        Value::Object(fields) => fields.values().any(|field| holds(field, told)),
+        _ => false,
+    }
+}
+
 /// What goes early waits for those that need it and can go or move before.
-fn order_early<'a>(
-    early: impl Iterator<Item = (&'a Address, usize)>,
+fn order_early(
+    left: &[Left<'_>],
     places: &BTreeMap<&Address, Places>,
     dependents: &Dependents<'_>,
     steps: &mut [Step],
 ) {
-    for (address, removal) in early {
+    let current = places.iter().filter(|(_, place)| place.early);
+    let current = current.filter_map(|(address, place)| Some((*address, place.remove?, None)));
+    let left = left.iter().filter(|left| left.early).map(|left| {
+        let successor = places.get(&left.old.address).and_then(|places| places.ensure);
+        (&left.old.address, left.step, successor)
+    });
+    for (address, removal, successor) in current.chain(left) {
         let users = dependents.get(address).into_iter().flatten().filter_map(|user| places.get(user));
-        let moves: Vec<usize> = users.flat_map(|user| user.ensure.into_iter().chain(user.remove)).collect();
+        let moves = users.flat_map(|user| user.ensure.into_iter().chain(user.remove)).chain(successor);
         for step in moves {
-            if !waits_for(steps, step, removal) {
-                steps[removal].after.push(step);
-            }
+            wait_unless_circular(steps, removal, step);
         }
+    }
+}
+
+/// Lets `step` wait for `other`, unless that waits for it.
+fn wait_unless_circular(steps: &mut [Step], step: usize, other: usize) {
+    if !waits_for(steps, other, step) {
+        steps[step].after.push(other);
     }
 }
 

@@ -206,10 +206,10 @@ struct Node<'a> {
     stands_on: Vec<&'a Address>,
     /// Who depends on it in the state.
     carries: Vec<&'a Address>,
-    /// Who has the name that it is to have.
-    holder: Option<&'a Address>,
+    /// Who has the name that it is to have, now or as what is still to be deleted.
+    holders: Vec<&'a Address>,
     /// Who is to have the name that it has.
-    held_for: Option<&'a Address>,
+    held_for: Vec<&'a Address>,
 }
 
 impl<'a> Stack<'a> {
@@ -218,7 +218,7 @@ impl<'a> Stack<'a> {
         for decision in decisions {
             let node = nodes.entry(&decision.change.address).or_default();
             node.action = Some(decision.change.action);
-            node.holder = decision.after_holder.as_ref();
+            node.holders.extend(&decision.after_holder);
             node.needs = decision.desired.iter().flat_map(|desired| &desired.dependencies).collect();
         }
         for declared in kept {
@@ -227,14 +227,23 @@ impl<'a> Stack<'a> {
         }
         for old in &prior.deposed {
             nodes.entry(&old.address).or_default().is_deposed = true;
+            let has_its_name = |decision: &&Decision| {
+                decision.desired.is_some()
+                    && decision.change.identity.as_ref() == Some(&old.identity)
+                    && decision.change.address.kind() == old.address.kind()
+                    && decision.change.address != old.address
+            };
+            for decision in decisions.iter().filter(has_its_name) {
+                nodes.entry(&decision.change.address).or_default().holders.push(&old.address);
+            }
         }
         let addresses: Vec<&Address> = nodes.keys().copied().collect();
         for address in addresses {
             for need in nodes[address].needs.clone() {
                 nodes.entry(need).or_default().needed_by.push(address);
             }
-            if let Some(holder) = nodes[address].holder {
-                nodes.entry(holder).or_default().held_for = Some(address);
+            for holder in nodes[address].holders.clone() {
+                nodes.entry(holder).or_default().held_for.push(address);
             }
         }
         for recorded in prior.known() {
@@ -301,15 +310,15 @@ impl<'a> Stack<'a> {
         let node = &self.nodes[address];
         let needs = node.needs.iter().map(|need| (*need, Why::Needed));
         let carries = node.carries.iter().filter(|_| self.goes(address)).filter(|user| self.changes(user));
-        let holder = node.holder.map(|holder| (holder, Why::Holds));
-        needs.chain(carries.map(|user| (*user, Why::Depends))).chain(holder).collect()
+        let holders = node.holders.iter().map(|holder| (*holder, Why::Holds));
+        needs.chain(carries.map(|user| (*user, Why::Depends))).chain(holders).collect()
     }
 
     /// What must be outside when `address` is: the other way round.
     fn held_back(&self, address: &Address) -> Vec<&'a Address> {
         let node = &self.nodes[address];
         let bases = node.stands_on.iter().filter(|base| self.changes(address) && self.goes(base));
-        node.needed_by.iter().chain(bases).copied().chain(node.held_for).collect()
+        node.needed_by.iter().chain(bases).chain(&node.held_for).copied().collect()
     }
 }
 

@@ -217,9 +217,7 @@ impl World {
         let is_ours = state.known().any(|it| key_of(it) == key)
             || state.pending.iter().any(|intent| key_of(&intent.planned) == key)
             || self.cloud.things.lock().unwrap().contains_key(&key);
-        // That something retained was exchanged for another is not to be seen where there are no tags.
-        let is_retained = state.tombstones.get(&address).is_some_and(|tombstone| tombstone.retained);
-        if is_ours || ![NAMED, KEYED, LONE].contains(&kind) || kind == LONE && is_retained {
+        if is_ours || ![NAMED, KEYED, LONE].contains(&kind) {
             return;
         }
         let theirs = json!({ "value": 7, "shape": 7, "on": [] });
