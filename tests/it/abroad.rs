@@ -150,7 +150,7 @@ impl Abroad {
 
     /// Everything that such a lake goes through: it is made, stays as it is, is fed, is changed, drifts, is put right,
     /// and goes.
-    pub fn from_apply_to_destroy(&self, ways: &Ways) {
+    pub fn whole_life(&self, ways: &Ways) {
         let Ways { tend, always, puts } = ways;
         let always: BTreeSet<String> = always.iter().map(|address| (*address).to_owned()).collect();
         self.lake(&["apply", "--yes"]).ok();

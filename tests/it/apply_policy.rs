@@ -1,5 +1,5 @@
-//! The policy of `docs/policy-apply.json`: with it, and nothing else, a lake is made, changed and destroyed; and there is
-//! no action in it that this does not take.
+//! The policy of `docs/policy-apply.json`: with it, and nothing else, a lake is made, changed and destroyed; and there
+//! is no action in it that this does not take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,7 +91,7 @@ fn abroad() -> Abroad {
 fn the_documented_policy_is_enough_and_has_nothing_that_is_not_needed() {
     let mut abroad = abroad();
     abroad.as_user(&document(EMBEDDED));
-    abroad.from_apply_to_destroy(&Ways { tend: |_| (), always: &[], puts: true });
+    abroad.whole_life(&Ways { tend: |_| (), always: &[], puts: true });
     // Buckets that have stayed are taken up again.
     abroad.declare(&[], "", "retain");
     abroad.lake(&["apply", "--yes"]).ok();

@@ -55,6 +55,7 @@ const LACKS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+#[expect(clippy::print_stderr, reason = "what a test leaves out is told with --nocapture and when it fails")]
 fn tell_what_is_left_out() {
     for (what, lacks, instead) in LACKS {
         eprintln!("ministack: {what}: {lacks}; {instead}");
@@ -76,7 +77,7 @@ fn tend(abroad: &Abroad) {
 #[test]
 fn a_lake_is_made_changed_put_right_and_destroyed_on_a_cloud_that_others_wrote() {
     let server = Server::ministack(false);
-    lake_at(&server.endpoint()).from_apply_to_destroy(&Ways { tend, always: ALWAYS, puts: true });
+    lake_at(&server.endpoint()).whole_life(&Ways { tend, always: ALWAYS, puts: true });
 }
 
 /// Statements of the documented policy whose resources are not those that ministack asks about.
@@ -98,15 +99,31 @@ fn the_documented_policy_is_enough_for_a_caller_on_a_cloud_that_others_wrote() {
     let server = Server::ministack(true);
     let mut abroad = lake_at(&server.endpoint());
     abroad.as_user(&without_resources(&apply_policy::document(ACCOUNT), ASKED_ABOUT_OTHERS));
-    abroad.from_apply_to_destroy(&Ways { tend, always: ALWAYS, puts: false });
+    abroad.whole_life(&Ways { tend, always: ALWAYS, puts: false });
 }
 
-/// Codes and statuses in which AWS throttles and fails, connections that break, and answers that are lost after their
-/// call took effect.
+/// A rule of microburst's: what befalls the next `times` calls of a service.
+fn befalls(service: &str, times: u32, what: &Value) -> Value {
+    let mut rule = json!({ "service": service, "times": times });
+    rule.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+    rule
+}
+
+fn fails(service: &str, code: &str, status: u16, times: u32) -> Value {
+    befalls(service, times, &json!({ "error": { "code": code, "status": status } }))
+}
+
+fn resets(service: &str, times: u32) -> Value {
+    befalls(service, times, &json!({ "reset": true }))
+}
+
+/// The call takes effect, and its caller never hears of it.
+fn loses(service: &str, operation: &str) -> Value {
+    befalls(service, 1, &json!({ "operation": operation, "response": { "abort_bytes": 1 } }))
+}
+
+/// Codes and statuses in which AWS throttles and fails, connections that break, and answers that are lost.
 fn storm() -> Value {
-    let fails = |service: &str, code: &str, status: u16, times: u32| json!({ "service": service, "times": times, "error": { "code": code, "status": status } });
-    let resets = |service: &str, times: u32| json!({ "service": service, "times": times, "reset": true });
-    let loses = |service: &str, operation: &str| json!({ "service": service, "operation": operation, "times": 1, "response": { "abort_bytes": 1 } });
     json!([
         loses("lambda", "CreateFunction"),
         loses("iam", "CreateRole"),

@@ -131,6 +131,7 @@ impl Server {
 
 impl Drop for Server {
     /// Its processes end with it: functions that wait for the next event are among them.
+    #[expect(clippy::print_stderr, reason = "a test that fails shows what the server had to say")]
     fn drop(&mut self) {
         let group = Pid::from_child(&self.child);
         let _ = kill_process_group(group, Signal::TERM);
