@@ -151,10 +151,11 @@ async fn predecessors(
 ) -> Result<BTreeMap<Address, Arc<Recorded>>, RefreshError> {
     let deposed = snapshot.deposed.iter().filter(|old| gone.contains(&old.address)).cloned();
     let mut there: Vec<_> = observe(deposed, provider, parallel).try_collect().await?;
-    there.sort_by_key(|(old, _)| old.generation);
+    there.sort_by_key(|answer| answer.recorded.generation);
     let ours = |old: &Recorded, observed: &Observed| check_owner(snapshot, provider.schemas(), old, observed).is_ok();
-    let there = there.into_iter().filter(|(old, observed)| observed.as_ref().is_some_and(|it| ours(old, it)));
-    Ok(there.map(|(old, _)| (old.address.clone(), old)).collect())
+    let is_there = |answer: &Answer| answer.observed.as_ref().is_some_and(|it| ours(&answer.recorded, it));
+    let there = there.into_iter().filter(is_there).map(|answer| answer.recorded);
+    Ok(there.map(|old| (old.address.clone(), old)).collect())
 }
 
 /// Makes what was replaced current again in place of its successor, which is gone: others may need it still.

@@ -258,9 +258,10 @@ fn order_after_deposed<'a>(
 
 /// Whether a record's inputs hold the very name, or another output, of what another record is about.
 fn mentions(user: &Recorded, thing: &Recorded) -> bool {
-    let outputs = thing.outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
+    let outputs = thing.outputs.unpack();
+    let outputs = outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
     let told: Vec<&str> = outputs.chain([thing.identity.as_str()]).collect();
-    user.inputs.values().any(|value| holds(value, &told))
+    user.inputs.unpack().values().any(|value| holds(value, &told))
 }
 
 fn holds(value: &Value, told: &[&str]) -> bool {
