@@ -15,6 +15,7 @@ use petgraph::{
 /// Keys and what each comes after.
 #[derive(Debug, Clone)]
 pub struct Graph<K> {
+    /// An edge points at what a key comes after: of these it has few, of those that come after it perhaps many.
     graph: DiGraph<K, ()>,
     index: HashMap<K, NodeIndex>,
 }
@@ -40,25 +41,37 @@ impl<K> Default for Graph<K> {
 
 impl<K: Clone + Eq + Hash> Graph<K> {
     /// Adds `key`, unless it is there.
-    pub fn insert(&mut self, key: K) -> NodeIndex {
+    pub fn insert(&mut self, key: K) {
+        self.node(key);
+    }
+
+    fn node(&mut self, key: K) -> NodeIndex {
         let graph = &mut self.graph;
         *self.index.entry(key).or_insert_with_key(|key| graph.add_node(key.clone()))
     }
 
     /// `later` comes after `earlier`; both are added when absent.
     pub fn order(&mut self, later: K, earlier: K) {
-        let (later, earlier) = (self.insert(later), self.insert(earlier));
-        self.graph.update_edge(earlier, later, ());
+        self.order_all(later, [earlier]);
+    }
+
+    /// `later` comes after each of `earlier`; all are added when absent.
+    pub fn order_all(&mut self, later: K, earlier: impl IntoIterator<Item = K>) {
+        let later = self.node(later);
+        for earlier in earlier {
+            let earlier = self.node(earlier);
+            self.graph.update_edge(later, earlier, ());
+        }
     }
 
     /// What `key` comes directly after.
     pub fn dependencies<'a>(&'a self, key: &K) -> impl Iterator<Item = &'a K> + use<'a, K> {
-        self.neighbours(key, Direction::Incoming)
+        self.neighbours(key, Direction::Outgoing)
     }
 
     /// What comes directly after `key`.
     pub fn dependents<'a>(&'a self, key: &K) -> impl Iterator<Item = &'a K> + use<'a, K> {
-        self.neighbours(key, Direction::Outgoing)
+        self.neighbours(key, Direction::Incoming)
     }
 
     fn neighbours<'a>(&'a self, key: &K, direction: Direction) -> impl Iterator<Item = &'a K> + use<'a, K> {
@@ -73,14 +86,14 @@ impl<K: Clone + Eq + Hash> Graph<K> {
         let mut waits: Vec<usize> = self
             .graph
             .node_indices()
-            .map(|node| self.graph.neighbors_directed(node, Direction::Incoming).count())
+            .map(|node| self.graph.neighbors_directed(node, Direction::Outgoing).count())
             .collect();
         let free = self.graph.node_indices().filter(|node| waits[node.index()] == 0);
         let mut ready: BinaryHeap<Reverse<NodeIndex>> = free.map(Reverse).collect();
         let mut sorted = Vec::with_capacity(waits.len());
         while let Some(Reverse(node)) = ready.pop() {
             sorted.push(&self.graph[node]);
-            for next in self.graph.neighbors_directed(node, Direction::Outgoing) {
+            for next in self.graph.neighbors_directed(node, Direction::Incoming) {
                 waits[next.index()] -= 1;
                 if waits[next.index()] == 0 {
                     ready.push(Reverse(next));

@@ -34,6 +34,8 @@ pub mod plan;
 pub mod program;
 /// How each kind of resource is observed, created, updated and deleted.
 pub mod provider;
+/// Cloud + program → state: what was lost is found again by its ownership tags.
+pub mod recover;
 /// State + provider → prior: the only reading step before a plan.
 pub mod refresh;
 /// Values only: addresses, inputs, references, a kind's schema.

@@ -9,14 +9,5 @@ fn main() -> ExitCode {
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
         return lake::pipeline::bootstrap::main();
     }
-    if let Ok(text) = std::env::var("LAKE_FAILPOINT") {
-        match text.parse() {
-            Ok(failpoint) => lake::failpoint::arm(failpoint),
-            Err(error) => {
-                eprintln!("LAKE_FAILPOINT: {error}");
-                return ExitCode::from(64);
-            }
-        }
-    }
     lake::cli::main()
 }

@@ -69,14 +69,14 @@ pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usiz
     {
         // Each is compared as it comes: of most nothing is kept.
         let mut observations = std::pin::pin!(observe(snapshot.resources.values().cloned(), provider, parallel));
-        while let Some((recorded, observed)) = observations.try_next().await? {
+        while let Some(Answer { recorded, inputs, observed }) = observations.try_next().await? {
             let Some(observed) = observed else {
                 gone.push(recorded.address.clone());
                 continue;
             };
             check_owner(&snapshot, schemas, &recorded, &observed)?;
-            let Some(current) = merged(&recorded, &observed) else { continue };
-            let fields = diff(&recorded.inputs, &current.inputs, &[]);
+            let Some(current) = merged(&recorded, &inputs, &observed) else { continue };
+            let fields = diff(&inputs, &current.inputs.unpack(), &[]);
             if !fields.is_empty() {
                 let Recorded { address, identity, .. } = current.clone();
                 drift.push(Drift { address, identity, gone: false, fields });
@@ -100,19 +100,28 @@ pub async fn refresh(mut snapshot: Snapshot, provider: &Provider, parallel: usiz
     Ok(Prior { snapshot, drift })
 }
 
+/// What the cloud says of a record.
+struct Answer {
+    recorded: Arc<Recorded>,
+    /// The record's.
+    inputs: Fields,
+    observed: Option<Observed>,
+}
+
 fn observe<'a>(
     resources: impl Iterator<Item = Arc<Recorded>> + 'a,
     provider: &'a Provider,
     parallel: usize,
-) -> impl TryStream<Ok = (Arc<Recorded>, Option<Observed>), Error = RefreshError> + 'a {
+) -> impl TryStream<Ok = Answer, Error = RefreshError> + 'a {
     let observe = async |recorded: Arc<Recorded>| {
-        let target = Target { identity: &recorded.identity, inputs: &recorded.inputs };
+        let inputs = recorded.inputs.unpack();
+        let target = Target { identity: &recorded.identity, inputs: &inputs };
         let observed = match provider.kind(recorded.address.kind()) {
             Ok(kind) => kind.observe(target).await,
             Err(error) => Err(error),
         };
         match observed {
-            Ok(observed) => Ok((recorded, observed)),
+            Ok(observed) => Ok(Answer { recorded, inputs, observed }),
             Err(source) => Err(RefreshError::Provider { address: recorded.address.clone(), source }),
         }
     };
@@ -121,15 +130,16 @@ fn observe<'a>(
 
 /// What was recorded, as the cloud has it; `None` when it has it so. Inputs and outputs that the cloud does not tell
 /// stay as recorded.
-fn merged(recorded: &Recorded, observed: &Observed) -> Option<Recorded> {
+fn merged(recorded: &Recorded, inputs: &Fields, observed: &Observed) -> Option<Recorded> {
     let same = |known: &Fields, told: &Fields| told.iter().all(|(name, value)| known.get(name) == Some(value));
-    if same(&recorded.inputs, &observed.inputs) && same(&recorded.outputs, &observed.outputs) {
+    let mut outputs = recorded.outputs.unpack();
+    if same(inputs, &observed.inputs) && same(&outputs, &observed.outputs) {
         return None;
     }
-    let mut current = recorded.clone();
-    current.inputs.extend(observed.inputs.clone());
-    current.outputs.extend(observed.outputs.clone());
-    Some(current)
+    let mut inputs = inputs.clone();
+    inputs.extend(observed.inputs.clone());
+    outputs.extend(observed.outputs.clone());
+    Some(Recorded { inputs: inputs.into(), outputs: outputs.into(), ..recorded.clone() })
 }
 
 /// What was replaced by resources that are `gone` and is there still, the latest of each.
@@ -141,10 +151,11 @@ async fn predecessors(
 ) -> Result<BTreeMap<Address, Arc<Recorded>>, RefreshError> {
     let deposed = snapshot.deposed.iter().filter(|old| gone.contains(&old.address)).cloned();
     let mut there: Vec<_> = observe(deposed, provider, parallel).try_collect().await?;
-    there.sort_by_key(|(old, _)| old.generation);
+    there.sort_by_key(|answer| answer.recorded.generation);
     let ours = |old: &Recorded, observed: &Observed| check_owner(snapshot, provider.schemas(), old, observed).is_ok();
-    let there = there.into_iter().filter(|(old, observed)| observed.as_ref().is_some_and(|it| ours(old, it)));
-    Ok(there.map(|(old, _)| (old.address.clone(), old)).collect())
+    let is_ours = |answer: &Answer| answer.observed.as_ref().is_some_and(|observed| ours(&answer.recorded, observed));
+    let there = there.into_iter().filter(is_ours).map(|answer| answer.recorded);
+    Ok(there.map(|old| (old.address.clone(), old)).collect())
 }
 
 /// Makes what was replaced current again in place of its successor, which is gone: others may need it still.
@@ -181,10 +192,24 @@ fn check_owner(
     observed: &Observed,
 ) -> Result<(), RefreshError> {
     let by_tags = schemas.get(recorded.address.kind()).is_none_or(|schema| schema.ownership == Ownership::Tags);
-    if !by_tags || is_ours(snapshot, &recorded.address, observed) {
+    if !by_tags || is_ours(snapshot, &recorded.address, observed) || is_moved(snapshot, recorded, observed) {
         return Ok(());
     }
     Err(RefreshError::Foreign { address: recorded.address.clone(), identity: recorded.identity.clone() })
+}
+
+/// Operation of an intent to give a resource another address of the stack: its tags change, nothing else does.
+pub const MOVE: &str = "move";
+
+/// Whether a move that was interrupted had given it the tags of its new address already.
+fn is_moved(snapshot: &Snapshot, recorded: &Recorded, observed: &Observed) -> bool {
+    let mut moves = snapshot.pending.iter().filter(|intent| intent.operation == MOVE).map(|intent| &intent.planned);
+    moves.any(|to| is_same(to, recorded) && is_ours(snapshot, &to.address, observed))
+}
+
+/// Whether both are the same thing in the cloud.
+fn is_same(one: &Recorded, other: &Recorded) -> bool {
+    one.address.kind() == other.address.kind() && one.identity == other.identity
 }
 
 /// Key prefix of the ownership tags.
@@ -210,6 +235,35 @@ pub fn is_ours(snapshot: &Snapshot, address: &Address, observed: &Observed) -> b
     tag("lineage") == Some(&snapshot.lineage) && tag("address") == Some(&address.to_string())
 }
 
+/// Whose a resource is, by its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Name of the lake.
+    pub lake: String,
+    /// Name of the stack.
+    pub stack: String,
+    /// Lineage of the stack's state.
+    pub lineage: String,
+    /// Where it is in the stack.
+    pub address: Address,
+    /// Its generation.
+    pub generation: u32,
+}
+
+impl Owner {
+    /// The owner that `tags` name; `None` for what no lake made.
+    pub fn of(tags: &crate::provider::Tags) -> Option<Self> {
+        let tag = |key: &str| tags.get(&format!("{TAG}{key}"));
+        Some(Owner {
+            lake: tag("name")?.clone(),
+            stack: tag("stack")?.clone(),
+            lineage: tag("lineage")?.clone(),
+            address: tag("address")?.parse().ok()?,
+            generation: tag("generation")?.parse().ok()?,
+        })
+    }
+}
+
 /// Calls that began and were not recorded: what they made is taken up, what they deleted is let go. Nobody is asked.
 async fn resume(
     snapshot: &mut Snapshot,
@@ -222,17 +276,21 @@ async fn resume(
     let mut observations: Vec<_> = observe(planned, provider, parallel).try_collect().await?;
     // In the order of their beginning, whichever answered first: what was made is in place before what needs it.
     let place = |planned: &Recorded| intents.iter().position(|intent| intent.planned == *planned);
-    observations.sort_by_key(|(planned, _)| place(planned));
-    for (planned, observed) in observations {
+    observations.sort_by_key(|answer| place(&answer.recorded));
+    for Answer { recorded: planned, inputs, observed } in observations {
         let Some(observed) = observed else { continue };
-        unset_what_may_have_changed(snapshot, &planned, &observed);
         let intent = place(&planned).map(|place| &intents[place]).expect("BUG: only intents were observed");
+        if intent.operation == MOVE {
+            finish_move(snapshot, &planned, &observed);
+            continue;
+        }
+        unset_what_may_have_changed(snapshot, &planned, &inputs, &observed);
         if is_recorded(snapshot, &planned) || !made_by_us(snapshot, schemas, intent, &observed) {
             continue;
         }
-        let mut current = merged(&planned, &observed).unwrap_or_else(|| Recorded::clone(&planned));
+        let mut current = merged(&planned, &inputs, &observed).unwrap_or_else(|| Recorded::clone(&planned));
         // An input that the cloud does not tell may still be the old one: it is left out, hence set again.
-        current.inputs.retain(|name, _| observed.inputs.contains_key(name));
+        current.inputs.edit(|inputs| inputs.retain(|name, _| observed.inputs.contains_key(name)));
         current.dependencies.retain(|dependency| snapshot.resources.contains_key(dependency));
         if snapshot.resources.contains_key(&current.address) {
             // A replacement that did not get to its record. It is made current if the program still wants it, and
@@ -245,9 +303,17 @@ async fn resume(
     Ok(())
 }
 
+/// A move is done once the tags say so; before that, nothing has happened.
+fn finish_move(snapshot: &mut Snapshot, to: &Recorded, observed: &Observed) {
+    let from = snapshot.resources.values().find(|recorded| is_same(recorded, to)).map(|from| from.address.clone());
+    if let Some(from) = from.filter(|_| is_ours(snapshot, &to.address, observed)) {
+        snapshot.relocate(&from, &to.address, to.generation);
+    }
+}
+
 /// An update that was interrupted may have set inputs that the cloud does not tell: they are left out, hence set again,
 /// whatever the program wants by now. What they refer to it may need by now.
-fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, observed: &Observed) {
+fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, inputs: &Fields, observed: &Observed) {
     let is_it = |recorded: &Arc<Recorded>| recorded.identity == planned.identity;
     // Where it is still to be deleted, its edges may close a circle: they are no more than what is waited for.
     for old in snapshot.deposed.iter_mut().filter(|old| old.address == planned.address && is_it(old)) {
@@ -263,13 +329,14 @@ fn unset_what_may_have_changed(snapshot: &mut Snapshot, planned: &Recorded, obse
         depend(snapshot, &planned.address, on);
     }
     let Some(recorded) = snapshot.resources.get_mut(&planned.address) else { return };
-    let names = planned.inputs.keys().chain(recorded.inputs.keys());
-    let other = |name: &&String| planned.inputs.get(*name) != recorded.inputs.get(*name);
+    let mut known = recorded.inputs.unpack();
+    let names = inputs.keys().chain(known.keys());
+    let other = |name: &&String| inputs.get(*name) != known.get(*name);
     let uncertain: Vec<String> =
         names.filter(other).filter(|name| !observed.inputs.contains_key(*name)).cloned().collect();
     if !uncertain.is_empty() {
-        let recorded = Arc::make_mut(recorded);
-        recorded.inputs.retain(|name, _| !uncertain.contains(name));
+        known.retain(|name, _| !uncertain.contains(name));
+        Arc::make_mut(recorded).inputs = known.into();
     }
 }
 
@@ -290,8 +357,7 @@ fn depend(snapshot: &mut Snapshot, of: &Address, on: &Address) {
 
 /// Whether the state knows what the intent was about, as it is or as something to be deleted.
 fn is_recorded(snapshot: &Snapshot, planned: &Recorded) -> bool {
-    let kind = planned.address.kind();
-    snapshot.known().any(|known| known.address.kind() == kind && known.identity == planned.identity)
+    snapshot.known().any(|known| is_same(known, planned))
 }
 
 fn made_by_us(snapshot: &Snapshot, schemas: &Schemas, intent: &Intent, observed: &Observed) -> bool {

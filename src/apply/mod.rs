@@ -3,6 +3,7 @@
 //!
 //! `step` does one step (begin → call → record), this file decides which steps may run.
 
+pub mod by_hand;
 mod recorder;
 mod step;
 
@@ -106,7 +107,7 @@ pub async fn apply(
             let Some(id) = schedule.next() else { break };
             let step = &plan.steps[id];
             observer(Event::Started(step));
-            running.push(async move { (id, step::run(step, provider, recorder, observer).await) });
+            running.push(async move { (id, step::run(step, provider, recorder, &options.cancel, observer).await) });
         }
         let Some((id, result)) = running.next().await else { break };
         let step = &plan.steps[id];

@@ -53,6 +53,11 @@ impl Recorder {
         self.journal.append(Edit::Remove(Removed { address, generation, identity, deposed, retained })).await
     }
 
+    /// Writes down what somebody has changed by hand.
+    pub(super) async fn differ(&self, difference: Difference) -> Result<(), StateError> {
+        self.journal.append(Edit::Differ(Box::new(difference))).await
+    }
+
     /// Writes down the program's outputs, if they are others.
     pub(super) async fn outputs(&self, outputs: &Outputs) -> Result<(), StateError> {
         if self.read(|snapshot| snapshot.outputs == *outputs) {

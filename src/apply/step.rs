@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Event, Observer, Recorder, StepError};
 use crate::{
     plan::{Desired, Operation, Step},
     provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
     refresh::{is_ours, ownership_tags},
-    resource::{Fields, Naming, Ownership, Schema, is_unknown, resolve},
+    resource::{Fields, Naming, Ownership, Packed, Schema, is_unknown, resolve},
     state::{Intent, Recorded, Snapshot},
 };
 
@@ -24,9 +26,10 @@ pub(super) async fn run(
     step: &Step,
     provider: &Provider,
     recorder: &Recorder,
+    cancel: &CancellationToken,
     observer: Observer<'_>,
 ) -> Result<(), StepError> {
-    let run = Run { step, kind: provider.kind(step.address.kind())?, recorder, observer };
+    let run = Run { step, kind: provider.kind(step.address.kind())?, recorder, cancel, observer };
     match &step.operation {
         Operation::Create(desired) => run.create(desired).await,
         Operation::Update(desired) => run.update(desired).await,
@@ -52,6 +55,7 @@ struct Run<'a> {
     step: &'a Step,
     kind: &'a dyn Kind,
     recorder: &'a Recorder,
+    cancel: &'a CancellationToken,
     observer: Observer<'a>,
 }
 
@@ -59,8 +63,8 @@ impl Run<'_> {
     /// Observe → ensure: what is there and ours is brought to what it should be, what is not there is made, what is
     /// not ours is refused.
     async fn create(&self, desired: &Desired) -> Result<(), StepError> {
-        let planned = self.planned(desired)?;
-        let target = Target { identity: &planned.identity, inputs: &planned.inputs };
+        let (planned, inputs) = self.planned(desired)?;
+        let target = Target { identity: &planned.identity, inputs: &inputs };
         let observed = self.kind.observe(target).await?;
         if let Some(observed) = &observed {
             self.check_owner(&planned, observed)?;
@@ -71,21 +75,23 @@ impl Run<'_> {
             Some(observed) => self.patiently(|| self.kind.update(target, &observed.inputs, &tags)).await?,
             None => self.patiently(|| self.kind.create(target, &tags)).await?,
         };
-        Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
+        Ok(self.recorder.record(Recorded { outputs: outputs.into(), ..planned }).await?)
     }
 
     async fn update(&self, desired: &Desired) -> Result<(), StepError> {
         let current = self.current();
-        let planned = Recorded { identity: current.identity.clone(), ..self.planned(desired)? };
-        let target = Target { identity: &planned.identity, inputs: &planned.inputs };
+        let (planned, inputs) = self.planned(desired)?;
+        let planned = Recorded { identity: current.identity.clone(), ..planned };
+        let (target, prior) = (Target { identity: &planned.identity, inputs: &inputs }, current.inputs.unpack());
         self.begin(&planned, "update", false).await?;
         let tags = self.tags(&planned);
-        let outputs = self.patiently(|| self.kind.update(target, &current.inputs, &tags)).await?;
-        Ok(self.recorder.record(Recorded { outputs, ..planned }).await?)
+        let outputs = self.patiently(|| self.kind.update(target, &prior, &tags)).await?;
+        Ok(self.recorder.record(Recorded { outputs: outputs.into(), ..planned }).await?)
     }
 
     async fn delete(&self, gone: &Recorded, deposed: bool) -> Result<(), StepError> {
-        let target = Target { identity: &gone.identity, inputs: &gone.inputs };
+        let inputs = gone.inputs.unpack();
+        let target = Target { identity: &gone.identity, inputs: &inputs };
         self.begin(gone, "delete", false).await?;
         self.patiently(|| self.kind.delete(target)).await?;
         Ok(self.recorder.remove(gone, deposed, false).await?)
@@ -96,8 +102,8 @@ impl Run<'_> {
         Ok(self.recorder.intend(intent).await?)
     }
 
-    /// What the resource is to be, with every reference resolved from what is recorded.
-    fn planned(&self, desired: &Desired) -> Result<Recorded, StepError> {
+    /// What the resource is to be, and its inputs, with every reference resolved from what is recorded.
+    fn planned(&self, desired: &Desired) -> Result<(Recorded, Fields), StepError> {
         let inputs: Fields = self.recorder.read(|snapshot| {
             let resolved = |value| resolve(value, &|reference| snapshot.output(reference));
             desired.inputs.iter().map(|(name, value)| (name.clone(), resolved(value))).collect()
@@ -113,15 +119,16 @@ impl Run<'_> {
             }
             (None, Naming::Physical { .. }) => return Err(StepError::Unresolved("a physical name".to_owned())),
         };
-        Ok(Recorded {
+        let recorded = Recorded {
             address: self.step.address.clone(),
             generation: desired.generation,
             identity,
-            inputs,
-            outputs: Fields::new(),
+            inputs: Packed::from(&inputs),
+            outputs: Packed::default(),
             dependencies: desired.dependencies.clone(),
             retain: desired.retain,
-        })
+        };
+        Ok((recorded, inputs))
     }
 
     fn tags(&self, planned: &Recorded) -> crate::provider::Tags {
@@ -154,7 +161,8 @@ impl Run<'_> {
         self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned())
     }
 
-    /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's.
+    /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's. Who
+    /// wants to stop does not wait for what may become visible.
     async fn patiently<R, F: Future<Output = Result<R, ProviderError>>>(
         &self,
         call: impl Fn() -> F,
@@ -162,9 +170,9 @@ impl Run<'_> {
         let mut pause = PAUSE_FIRST;
         for _ in 1..TRIES_MAX {
             match call().await {
-                Err(error) if error.kind == ErrorKind::NotYet => {
+                Err(error) if error.kind == ErrorKind::NotYet && !self.cancel.is_cancelled() => {
                     (self.observer)(Event::Waiting(self.step, &error));
-                    tokio::time::sleep(pause).await;
+                    let _ = tokio::time::timeout(pause, self.cancel.cancelled()).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
                 result => return result,

@@ -9,14 +9,16 @@ use crate::{
     apply::{self, Options, Outcome, Recorder},
     config::Target,
     plan::{Action, Pattern},
+    state::store::Locks,
 };
 
 use super::{
     cloud::process,
-    console::Style,
+    console::{Console, Style},
     context::Context,
     control::{Goal, Prepared, prepare},
     error::CliError,
+    interrupts::Signals,
     plan::{check_fresh, load},
     progress::Progress,
     render,
@@ -137,7 +139,10 @@ pub async fn execute(context: &Context, prepared: Prepared) -> Result<Outcome, C
     }
     let recorder = Recorder::begin(&store, Arc::clone(&lock), stored, &prior.snapshot, command).await?;
     let options = Options { parallel: context.parallel, cancel: CancellationToken::new() };
-    let interrupts = tokio::spawn(watch_interrupts(options.cancel.clone(), context.console.clone()));
+    let _ours = context.interrupts.take();
+    let signals = Signals::listen()?;
+    let watching = watch(signals, options.cancel.clone(), context.locks.clone(), context.console.clone());
+    let interrupts = tokio::spawn(watching);
     let progress = Progress::new(&context.console, plan.steps.len());
     let applied = apply::apply(&plan, &provider, &recorder, &options, &|event| progress.event(event)).await;
     interrupts.abort();
@@ -166,15 +171,10 @@ fn failure(outcome: &Outcome, cancelled: bool) -> CliError {
 }
 
 /// Ctrl-C once: what is under way ends and is recorded. Twice: stop now; what began is found again by its name.
-async fn watch_interrupts(cancel: CancellationToken, console: super::console::Console) {
-    let mut interrupts = 0;
-    while tokio::signal::ctrl_c().await.is_ok() {
-        interrupts += 1;
-        if interrupts > 1 {
-            console.warn("stopped; run the same command again to go on");
-            std::process::exit(130);
-        }
-        cancel.cancel();
-        console.warn(console.paint("ending what is under way; again to stop at once", Style::Strong));
-    }
+async fn watch(signals: Signals, cancel: CancellationToken, locks: Locks, console: Console) {
+    let tell = |again| match again {
+        false => console.warn(console.paint("ending what is under way; again to stop at once", Style::Strong)),
+        true => console.warn("stopped; run the same command again to go on"),
+    };
+    signals.watch(&cancel, &locks, tell).await;
 }

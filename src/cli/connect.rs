@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
 
 use crate::config::{Stack, Target};
@@ -11,6 +11,14 @@ use super::{cloud::process, context::Context, error::CliError};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Tries of one call to AWS that is throttled, fails for a reason of the service's own, or gets no answer. The SDK waits
+/// before each a random part of one, two, four seconds and so on, at most twenty: about half a minute for all of them.
+/// Lambda and IAM allow some ten changing calls a second in an account, and sixteen steps run at once, so the SDK's own
+/// three tries would not do. Whoever sets more (`AWS_MAX_ATTEMPTS`, `max_attempts` of a profile) gets more. Its
+/// `adaptive` mode stays off: it holds back every call of a client once one of its operations is throttled.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
+const TRIES: u32 = 8;
 
 /// A stack's cloud, ready to be called.
 #[derive(Debug, Clone)]
@@ -26,20 +34,37 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// An S3 client; path style for every server but AWS's own, whose names resolve.
+    /// An S3 client.
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let path_style = self.sdk.endpoint_url().is_some();
-        aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&self.sdk).force_path_style(path_style).build())
+        s3(&self.sdk)
     }
+}
+
+/// An S3 client; path style for every server but AWS's own, whose names resolve.
+pub fn s3(sdk: &SdkConfig) -> aws_sdk_s3::Client {
+    let path_style = sdk.endpoint_url().is_some();
+    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(sdk).force_path_style(path_style).build())
 }
 
 /// Connects to the stack's cloud. The embedded one is started when it is not running.
 pub async fn connect(context: &Context, stack: &Stack) -> Result<Connection, CliError> {
+    // Whether anybody answers, and whether the credentials do, is to be told at once.
+    let connection = identify(sdk(context, stack).await?, stack).await?;
+    let sdk = match &stack.target {
+        Target::Embedded => connection.sdk,
+        Target::Aws { .. } => persistent(&connection.sdk),
+    };
+    Ok(Connection { sdk, ..connection })
+}
+
+/// What clients of the stack's cloud are made from; nothing was asked of it yet. The embedded one is started when it is
+/// not running.
+pub async fn sdk(context: &Context, stack: &Stack) -> Result<SdkConfig, CliError> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(stack.region.clone()))
         .timeout_config(timeouts);
-    let sdk = match &stack.target {
+    Ok(match &stack.target {
         Target::Embedded => {
             let server = process::ensure_running(context).await?;
             let credentials =
@@ -56,8 +81,14 @@ pub async fn connect(context: &Context, stack: &Stack) -> Result<Connection, Cli
             }
             loader.load().await
         }
-    };
-    identify(sdk, stack).await
+    })
+}
+
+/// The configuration with at least [`TRIES`].
+fn persistent(sdk: &SdkConfig) -> SdkConfig {
+    let retry = sdk.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+    let tries = retry.max_attempts().max(TRIES);
+    sdk.to_builder().retry_config(retry.with_max_attempts(tries)).build()
 }
 
 async fn identify(sdk: SdkConfig, stack: &Stack) -> Result<Connection, CliError> {
@@ -79,4 +110,18 @@ async fn identify(sdk: SdkConfig, stack: &Stack) -> Result<Connection, CliError>
         region: stack.region.clone(),
         sdk,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_tried_often_enough_and_more_often_for_whoever_asks_for_it() {
+        let sdk = |retry| SdkConfig::builder().retry_config(retry).build();
+        let tries = |sdk: &SdkConfig| persistent(sdk).retry_config().map(RetryConfig::max_attempts);
+        assert_eq!(tries(&SdkConfig::builder().build()), Some(TRIES));
+        assert_eq!(tries(&sdk(RetryConfig::standard())), Some(TRIES));
+        assert_eq!(tries(&sdk(RetryConfig::standard().with_max_attempts(20))), Some(20));
+    }
 }

@@ -1,15 +1,18 @@
-//! What every command needs: the project, the stack, how to talk.
+//! What every command needs: the project, the stack, its state and lock, how to talk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::{Config, Stack},
-    state::store::{Local, Store},
+    config::{Config, Stack, StatePlace},
+    state::store::{Local, Lock, Locks, S3, Store},
 };
 
-use super::{console::Console, error::CliError};
+use super::{connect, console::Console, error::CliError, interrupts::Interrupts};
 
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +29,9 @@ pub struct Global {
     /// Calls to the cloud at once.
     #[arg(long, value_name = "N", default_value_t = crate::apply::PARALLEL_DEFAULT, global = true)]
     pub parallel: usize,
+    /// Waits so long for a stack that another command has locked.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, global = true)]
+    pub lock_timeout: u64,
     /// Results and errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -44,23 +50,30 @@ pub struct Context {
     pub console: Console,
     /// Calls to the cloud at once.
     pub parallel: usize,
+    /// The locks that this process holds.
+    pub locks: Locks,
+    /// Who sees to it when the user interrupts.
+    pub interrupts: Interrupts,
     global: Global,
 }
 
 impl Context {
     pub(super) fn new(global: Global, console: Console) -> Self {
-        Context { console, parallel: global.parallel.max(1), global }
+        let (locks, interrupts) = (Locks::default(), Interrupts::default());
+        Context { console, parallel: global.parallel.max(1), locks, interrupts, global }
     }
 
     /// The same surroundings in another project's folder.
     pub fn in_folder(&self, folder: &Path) -> Self {
         let global = Global { directory: folder.to_owned(), ..self.global.clone() };
-        Context { console: self.console.clone(), parallel: self.parallel, global }
+        let (console, locks, interrupts) = (self.console.clone(), self.locks.clone(), self.interrupts.clone());
+        Context { console, parallel: self.parallel, locks, interrupts, global }
     }
 
-    /// The same surroundings for a command that is a part of another, which alone writes JSON.
+    /// The same surroundings for a command that is a part of another, which alone writes JSON and sees to interrupts.
     pub fn within_another(mut self) -> Self {
         self.console = self.console.without_documents();
+        self.interrupts = Interrupts::of_another();
         self
     }
 
@@ -94,9 +107,60 @@ impl Context {
         self.state_folder().join("cloud")
     }
 
-    /// The stack's state.
+    /// The stack's state. For one in S3, the embedded cloud is started when it is not running.
     pub async fn store(&self, stack: &Stack) -> Result<Store, CliError> {
-        Ok(Store::new(Local::new(self.state_folder().join(&stack.name))))
+        let local = Store::new(Local::new(self.state_folder().join(&stack.name))).among(&self.locks);
+        let Some(place) = &stack.state else { return Ok(local) };
+        let s3 = connect::s3(&connect::sdk(self, stack).await?);
+        let store = Store::new(S3::new(s3, &place.bucket, &place.folder(&stack.name))).among(&self.locks);
+        if self.state_folder().join(&stack.name).join("state.json").exists() {
+            self.refuse_left_behind(stack, place, &local, &store).await?;
+        }
+        Ok(store)
+    }
+
+    /// A state in the project's folder that is not in S3 was left behind when `state` was written into lake.toml: going
+    /// on without it would make everything a second time.
+    async fn refuse_left_behind(
+        &self,
+        stack: &Stack,
+        place: &StatePlace,
+        local: &Store,
+        store: &Store,
+    ) -> Result<(), CliError> {
+        if store.load().await?.is_some() {
+            return Ok(());
+        }
+        let Some(left) = local.present().await? else { return Ok(()) };
+        if left.base.is_empty() && left.edits.is_empty() {
+            return Ok(());
+        }
+        let file = self.state_folder().join(&stack.name).join("state.json");
+        let target = format!("s3://{}/{}/state.json", place.bucket, place.folder(&stack.name));
+        let error = CliError::failed(format!(
+            "stack `{}` has its state in {}, and none in {}",
+            stack.name,
+            local.name(),
+            store.name()
+        ));
+        Err(match left.edits.is_empty() {
+            true => error.hint(format!("move it: `aws s3 cp {} {target}`, then delete the file", file.display())),
+            false => error.hint("its last command was cut off: take `state` out, run `lake refresh`, then move it"),
+        })
+    }
+
+    /// Takes the stack's lock for `command`; waits as long as the user said.
+    pub async fn lock(&self, store: &Store, command: &str) -> Result<Lock, CliError> {
+        // From here on, whoever interrupts must not leave a lock behind.
+        self.interrupts.give_back(&self.locks, &self.console)?;
+        let waiting = |holder: &_| self.console.warn(format!("waiting for {holder}"));
+        let patience = Duration::from_secs(self.global.lock_timeout);
+        let lock = store.lock_within(command, patience, waiting).await?;
+        if let Some(replaced) = lock.replaced() {
+            let (holder, why) = (&replaced.holder, &replaced.why);
+            self.console.warn(format!("took over the lock of {holder}: {why}"));
+        }
+        Ok(lock)
     }
 
     /// Diagnostics on stderr, as verbose as asked.

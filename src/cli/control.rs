@@ -92,13 +92,10 @@ pub async fn prepare(
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
     let lock = match command {
-        Some(command) => Some(Arc::new(store.lock(command).await?)),
+        Some(command) => Some(Arc::new(context.lock(&store, command).await?)),
         None => None,
     };
-    let stored = match load(&store, &config, stack).await? {
-        Some(loaded) => loaded,
-        None => create(&store, &config, stack, lock.as_deref()).await?,
-    };
+    let stored = load_or_create(context, &store, &config, stack, lock.as_deref()).await?;
     let connection = connect(context, stack).await?;
     if goal == Goal::Declared && !secure_transport(stack) {
         context.console.warn(format!(
@@ -138,8 +135,22 @@ pub async fn prepare(
     Ok(Prepared { plan, stored, prior, provider, store, lock, command, meaning })
 }
 
+/// The stack's state, made when the stack has none yet.
+pub async fn load_or_create(
+    context: &Context,
+    store: &Store,
+    config: &Config,
+    stack: &Stack,
+    lock: Option<&Lock>,
+) -> Result<Loaded, CliError> {
+    match load(store, config, stack).await? {
+        Some(loaded) => Ok(loaded),
+        None => create(context, store, config, stack, lock).await,
+    }
+}
+
 /// The stack's state; `None` for a stack that has none yet.
-async fn load(store: &Store, config: &Config, stack: &Stack) -> Result<Option<Loaded>, CliError> {
+pub async fn load(store: &Store, config: &Config, stack: &Stack) -> Result<Option<Loaded>, CliError> {
     let Some(loaded) = store.load().await? else { return Ok(None) };
     let snapshot = &loaded.snapshot;
     if snapshot.lake == config.lake.name {
@@ -154,10 +165,16 @@ async fn load(store: &Store, config: &Config, stack: &Stack) -> Result<Option<Lo
 }
 
 /// A new stack's state is written at once: the names in its first plan are the names that apply makes.
-async fn create(store: &Store, config: &Config, stack: &Stack, lock: Option<&Lock>) -> Result<Loaded, CliError> {
+async fn create(
+    context: &Context,
+    store: &Store,
+    config: &Config,
+    stack: &Stack,
+    lock: Option<&Lock>,
+) -> Result<Loaded, CliError> {
     let Some(lock) = lock else {
-        let lock = store.lock("plan").await?;
-        let created = Box::pin(create(store, config, stack, Some(&lock))).await;
+        let lock = context.lock(store, "plan").await?;
+        let created = Box::pin(create(context, store, config, stack, Some(&lock))).await;
         lock.release().await?;
         return created;
     };
@@ -168,6 +185,20 @@ async fn create(store: &Store, config: &Config, stack: &Stack, lock: Option<&Loc
     store.create(lock, &Snapshot::new(&config.lake.name, &stack.name)).await?;
     let created = load(store, config, stack).await?;
     created.ok_or_else(|| CliError::failed(format!("the state at {} is gone while it is made", store.name())))
+}
+
+/// What `lake.toml` declares, for a stack that was applied when there is a `snapshot` that says so.
+pub async fn program(
+    context: &Context,
+    config: &Config,
+    stack: &Stack,
+    connection: &Connection,
+    snapshot: Option<&Snapshot>,
+) -> Result<Program, CliError> {
+    let applied = snapshot.filter(|snapshot| !snapshot.outputs.is_empty());
+    let deployed = applied.map(|snapshot| Deployed::of(config.clone(), connection.clone(), snapshot.clone()));
+    let declared = declared(context, config, stack, connection, deployed.transpose()?.as_ref()).await?;
+    Ok(declared.program)
 }
 
 /// The program of `lake.toml`, and the packages it deploys.
@@ -274,7 +305,8 @@ pub fn program_offline(config: &Config, stack: &Stack, snapshot: Option<&Snapsho
 /// The datasets that the stack was applied with, if this machine did it.
 fn remembered(state_folder: &Path, snapshot: &Snapshot) -> Option<Manifest> {
     let manifest = snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"))?;
-    let sha256 = manifest.inputs.get("sha256")?.as_str()?;
+    let sha256 = manifest.inputs.get("sha256")?;
+    let sha256 = sha256.as_str()?;
     Manifest::from_bytes(&std::fs::read(packages(state_folder).join(format!("{sha256}.json"))).ok()?).ok()
 }
 

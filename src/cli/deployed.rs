@@ -106,7 +106,8 @@ impl Deployed {
     /// The datasets as the functions know them; `None` when the stack has no such description.
     pub async fn manifest(&self) -> Result<Option<Manifest>, CliError> {
         let manifest = self.snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"));
-        let input = |name: &str| manifest?.inputs.get(name)?.as_str();
+        let Some(inputs) = manifest.map(|manifest| manifest.inputs.unpack()) else { return Ok(None) };
+        let input = |name: &str| inputs.get(name)?.as_str();
         let (Some(bucket), Some(key)) = (input("bucket"), input("key")) else { return Ok(None) };
         let place = format!("s3://{bucket}/{key}");
         let object = self.connection.s3().get_object().bucket(bucket).key(key).send().await;

@@ -92,7 +92,8 @@ fn what_goes(prepared: &super::control::Prepared) -> (Vec<Arc<Recorded>>, Vec<Ar
 /// Asks the cloud for every deleted resource.
 async fn prove_gone(provider: &Provider, deleted: &[Arc<Recorded>], parallel: usize) -> Result<(), CliError> {
     let ask = async |recorded: &Arc<Recorded>| -> Result<Option<String>, CliError> {
-        let target = Target { identity: &recorded.identity, inputs: &recorded.inputs };
+        let inputs = recorded.inputs.unpack();
+        let target = Target { identity: &recorded.identity, inputs: &inputs };
         let observed = provider.kind(&recorded.address.kind())?.observe(target).await?;
         Ok(observed.map(|_| format!("{} ({})", recorded.identity, recorded.address)))
     };

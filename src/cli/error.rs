@@ -4,7 +4,7 @@ use std::fmt;
 
 use miette::Diagnostic;
 
-use crate::{config::ConfigError, package::plugin::BuildError};
+use crate::{config::ConfigError, package::plugin::BuildError, state::store::StateError};
 
 use super::{EXIT_FAILED, EXIT_USAGE};
 
@@ -101,6 +101,22 @@ impl From<BuildError> for CliError {
     }
 }
 
+impl From<StateError> for CliError {
+    fn from(error: StateError) -> Self {
+        let missing = match &error {
+            StateError::NoBucket { bucket } => Some(bucket.clone()),
+            _ => None,
+        };
+        let failed = CliError { kind: Kind::Failed(error.into()), hints: Vec::new() };
+        match missing {
+            Some(bucket) => failed.hint(format!(
+                "make it: `aws s3 mb s3://{bucket}` (for the embedded cloud first `eval \"$(lake cloud env)\"`)"
+            )),
+            None => failed,
+        }
+    }
+}
+
 /// Errors that need no special rendering; [`ConfigError`] is the one that does.
 pub trait NotConfig {}
 
@@ -121,6 +137,6 @@ not_config!(
     crate::package::PackageError,
     crate::plan::PlanError,
     crate::provider::ProviderError,
+    crate::recover::RecoverError,
     crate::refresh::RefreshError,
-    crate::state::store::StateError,
 );

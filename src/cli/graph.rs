@@ -79,7 +79,7 @@ fn document(program: &Program, snapshot: Option<&Snapshot>) -> serde_json::Value
         .iter()
         .flat_map(|declared| {
             let from = &declared.address;
-            declared.dependencies().into_iter().map(move |to| json!({ "from": from, "to": to }))
+            declared.dependencies().iter().map(move |to| json!({ "from": from, "to": to }))
         })
         .collect();
     json!({ "nodes": nodes, "edges": edges })

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     config::OnDestroy,
     program::RAW,
-    resource::{Address, Fields, Program, Resource, aws},
+    resource::{Address, Packed, Program, Resource, aws},
     state::{Recorded, Snapshot},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub fn keep(prior: &mut Snapshot, program: &Program, on_destroy: OnDestroy) -> Vec<String> {
     let declared = |address: &Address| program.resources().iter().any(|declared| declared.address == *address);
     let raw = program.resources().iter().filter(|declared| is_raw(&declared.address));
-    let sources: Vec<(&str, &str)> = raw.filter_map(|declared| prefix_of(&declared.inputs)).collect();
+    let sources: Vec<(String, String)> = raw.filter_map(|declared| prefix_of(&declared.inputs)).collect();
     let mut told = Vec::new();
     let data = prior.resources.values_mut().filter(|recorded| is_data(recorded) && !declared(&recorded.address));
     for recorded in data.map(Arc::make_mut) {
@@ -24,7 +24,7 @@ pub fn keep(prior: &mut Snapshot, program: &Program, on_destroy: OnDestroy) -> V
         let Some((prefix, dataset)) = prefix_of(&recorded.inputs).filter(|_| is_raw(&recorded.address)) else {
             continue;
         };
-        let is_read = sources.iter().any(|(source, _)| source.starts_with(prefix) || prefix.starts_with(source));
+        let is_read = sources.iter().any(|(source, _)| source.starts_with(&prefix) || prefix.starts_with(source));
         let looks_elsewhere = sources.iter().any(|(_, of)| *of == dataset);
         if looks_elsewhere && !is_read {
             told.push(format!("{dataset}: the files below {prefix} stay there, and are no longer read"));
@@ -45,8 +45,11 @@ fn is_raw(address: &Address) -> bool {
 }
 
 /// A prefix, and the dataset that it belongs to.
-fn prefix_of(inputs: &Fields) -> Option<(&str, &str)> {
-    let text = |name: &str| inputs.get(name).and_then(Value::as_str);
+fn prefix_of(inputs: &Packed) -> Option<(String, String)> {
+    let text = |name: &str| match inputs.get(name)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    };
     text("prefix").zip(text("of"))
 }
 
@@ -80,8 +83,8 @@ mod tests {
                 address: address.clone(),
                 generation: 1,
                 identity: format!("raw/{source}"),
-                inputs: inputs.as_object().unwrap().clone(),
-                outputs: Fields::new(),
+                inputs: inputs.as_object().unwrap().into(),
+                outputs: Packed::default(),
                 dependencies: Vec::new(),
                 retain: false,
             };

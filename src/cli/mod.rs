@@ -17,6 +17,8 @@ mod differences;
 mod error;
 mod follow;
 mod graph;
+mod import;
+mod interrupts;
 mod keep;
 mod logs;
 mod new;
@@ -46,7 +48,10 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::provider::{self, aws::classify};
+use crate::{
+    failpoint,
+    provider::{self, aws::classify},
+};
 
 use console::Console;
 use context::{Context, Global};
@@ -82,6 +87,7 @@ enum Command {
     Destroy(destroy::Args),
     Graph(graph::Args),
     Refresh(refresh::Args),
+    Import(import::Args),
     Outputs(outputs::Args),
     State(state::Args),
     Put(put::Args),
@@ -105,6 +111,10 @@ pub fn main() -> ExitCode {
     let console = Console::new(&cli.global);
     let context = Context::new(cli.global, console);
     context.init_tracing();
+    if let Err(error) = arm_failpoint() {
+        context.console.error(&error);
+        return error.exit_code().into();
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -112,7 +122,12 @@ pub fn main() -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let result = runtime.block_on(dispatch(cli.command, &context));
+    let result = runtime.block_on(async {
+        let result = dispatch(cli.command, &context).await;
+        // A command that failed half-way has only dropped its lock.
+        context.locks.settled().await;
+        result
+    });
     // Nothing that is still blocked on a thread may hold up the end of the process.
     runtime.shutdown_background();
     match result {
@@ -122,6 +137,13 @@ pub fn main() -> ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// Where a test wants the process to die.
+fn arm_failpoint() -> Result<(), CliError> {
+    let Ok(text) = std::env::var("LAKE_FAILPOINT") else { return Ok(()) };
+    failpoint::arm(text.parse().map_err(|error: String| CliError::usage(format!("LAKE_FAILPOINT: {error}")))?);
+    Ok(())
 }
 
 /// What clap has to say: help and version are no errors, the rest is [`EXIT_USAGE`].
@@ -154,6 +176,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Destroy(args) => destroy::run(args, context).await,
         Command::Graph(args) => graph::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
         Command::Outputs(args) => outputs::run(args, context).await,
         Command::State(args) => state::run(args, context).await,
         Command::Put(args) => put::run(args, context).await,

@@ -24,7 +24,7 @@ pub async fn run(_args: Args, context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let stack = context.stack(&config)?;
     let store = context.store(stack).await?;
-    let lock = Arc::new(store.lock("refresh").await?);
+    let lock = Arc::new(context.lock(&store, "refresh").await?);
     let Some(stored) = store.load().await? else {
         lock.release().await?;
         context.console.note("nothing to refresh: the stack has never been applied");

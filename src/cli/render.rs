@@ -270,6 +270,13 @@ pub fn drift(console: &Console, drift: &[Drift]) {
     }
 }
 
+/// What an apply is about to change of a resource that is there.
+pub fn fields(console: &Console, fields: &[FieldChange]) {
+    for line in fields.iter().flat_map(|field| field_lines(Action::Update, field)) {
+        console.note(format!("      {line}"));
+    }
+}
+
 /// The stack's outputs.
 pub fn outputs(console: &Console, outputs: &BTreeMap<String, Value>) {
     let width = outputs.keys().map(String::len).max().unwrap_or(0);

@@ -13,9 +13,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use crate::state::store::Locks;
+
 use super::{
     console::{Console, Style},
     error::CliError,
+    interrupts::Signals,
     put::Placed,
     service_error,
     table::printable,
@@ -29,8 +32,6 @@ const PART_BYTES: u64 = 16 * 1024 * 1024;
 const PARTS_MAX: u64 = 10_000;
 /// Parts of one file under way at once.
 const PARTS_AT_ONCE: usize = 4;
-/// Exit code after a second Ctrl-C: 128 + SIGINT, as shells have it.
-const EXIT_INTERRUPTED: i32 = 130;
 /// How often a spinner turns.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -144,11 +145,10 @@ impl<'a> Display<'a> {
 
     /// Waits for Ctrl-C and lets what is under way end in good order; the second time, the process ends.
     pub async fn watch_interrupts(&self) {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if self.interrupted.is_cancelled() {
-                std::process::exit(EXIT_INTERRUPTED);
-            }
-            self.interrupted.cancel();
+        match Signals::listen() {
+            Ok(signals) => signals.watch(&self.interrupted, &Locks::default(), |_| {}).await,
+            // Without a handler the first Ctrl-C ends the process, and S3 is none the worse.
+            Err(_) => std::future::pending().await,
         }
     }
 

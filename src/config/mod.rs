@@ -21,7 +21,7 @@ use toml::de::DeTable;
 pub use dataset::{ROW_GROUP_BYTES_MAX, ROW_GROUP_BYTES_MIN};
 pub use error::{Anchor, ConfigError, Place, Problem};
 pub use rules::{COLUMN_NAME_MAX, DATASET_NAME_MAX, LAKE_NAME_MAX, PREFIX_BYTES_MAX, STACK_NAME_MAX};
-pub use stack::{OnDestroy, Stack, Target};
+pub use stack::{OnDestroy, Stack, StatePlace, Target};
 pub use transform::{
     TRANSFORM_CALL_SECONDS_MAX, TRANSFORM_CALL_SECONDS_MIN, TRANSFORM_MEMORY_MB_MAX, TRANSFORM_MEMORY_MB_MIN, Transform,
 };

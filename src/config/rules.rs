@@ -20,6 +20,9 @@ const EMAIL_BYTES_MAX: usize = 254;
 /// Beginnings that S3 keeps for itself; a bucket's begins with the lake's name and a hyphen.
 const RESERVED_BUCKET_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 
+/// Longest prefix of keys of state, in bytes: names of journals and their objects follow, and a stack's.
+const STATE_PREFIX_BYTES_MAX: usize = 512;
+
 /// The answer of a rule: what is wrong.
 pub(super) type Verdict = Result<(), String>;
 
@@ -100,6 +103,36 @@ pub(super) fn region(code: &str) -> Verdict {
         return wrong();
     }
     Ok(())
+}
+
+/// Bucket and prefix of `s3://bucket/prefix`; the prefix may be missing.
+pub(super) fn state_url(url: &str) -> Result<(&str, &str), String> {
+    let rest = url.strip_prefix("s3://").ok_or("it does not begin with `s3://`")?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    bucket_name(bucket)?;
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=+@".contains(&byte);
+    let segment = |segment: &str| !["", ".", ".."].contains(&segment) && segment.bytes().all(allowed);
+    if !prefix.is_empty() && !prefix.split('/').all(segment) {
+        return Err("its prefix has letters, digits and `-_.=+@` between single slashes".into());
+    }
+    if prefix.len() > STATE_PREFIX_BYTES_MAX {
+        return Err(format!("its prefix has {} bytes; at most {STATE_PREFIX_BYTES_MAX} are allowed", prefix.len()));
+    }
+    Ok((bucket, prefix))
+}
+
+/// The shape of a bucket's name (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+/// Which buckets there are is S3's to say.
+fn bucket_name(name: &str) -> Verdict {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let ends = bytes.first().is_some_and(|byte| inside(*byte)) && bytes.last().is_some_and(|byte| inside(*byte));
+    let all = bytes.iter().all(|byte| inside(*byte) || *byte == b'-' || *byte == b'.');
+    match (3..=63).contains(&bytes.len()) && ends && all && !name.contains("..") {
+        true => Ok(()),
+        false => Err(format!("`{name}` cannot be the name of a bucket")),
+    }
 }
 
 /// Loosely an e-mail address; whether mail arrives is for its confirmation to show.

@@ -25,10 +25,26 @@ pub struct Stack {
     pub on_destroy: OnDestroy,
     /// The Linux build of `lake` to deploy; `None`: the running one. An existing file.
     pub executor: Option<PathBuf>,
-    /// Where state is kept besides the project's own folder. Always `None` as yet.
-    pub state: Option<String>,
+    /// Where state is kept; `None`: in the project's own folder.
+    pub state: Option<StatePlace>,
     /// AWS region.
     pub region: String,
+}
+
+/// A place for the state of stacks: `s3://bucket/prefix`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatePlace {
+    /// The bucket.
+    pub bucket: String,
+    /// What the keys of all stacks begin with, without slashes at its ends; empty for none.
+    pub prefix: String,
+}
+
+impl StatePlace {
+    /// Where the keys of one stack begin, without a slash at the end. Each has its own, so that several share a place.
+    pub fn folder(&self, stack: &str) -> String {
+        if self.prefix.is_empty() { stack.to_owned() } else { format!("{}/{stack}", self.prefix) }
+    }
 }
 
 /// A cloud that a stack is deployed to.
@@ -114,7 +130,7 @@ fn stack(
     let cloud = section.choice("cloud", &clouds, problems).map_or(Cloud::Embedded, |cloud| cloud.value);
     let endings = [("retain", OnDestroy::Retain), ("delete", OnDestroy::Delete)];
     let on_destroy = section.choice("on_destroy", &endings, problems).map(|ending| ending.value);
-    refuse_state(section, problems);
+    let state = section.string("state", problems).and_then(|url| state_place(section, url, problems));
     let executor = section.string("executor", problems).and_then(|path| executor(section, path, root, problems));
     let region = region(section, cloud, lake_region, problems);
     let profile = section.string("profile", problems);
@@ -134,7 +150,23 @@ fn stack(
             (Target::Aws { profile: profile.map(|profile| profile.value.to_owned()), endpoint_url }, OnDestroy::Retain)
         }
     };
-    Stack { name, target, on_destroy: on_destroy.unwrap_or(default_ending), executor, state: None, region }
+    Stack { name, target, on_destroy: on_destroy.unwrap_or(default_ending), executor, state, region }
+}
+
+fn state_place(section: &Section<'_>, url: Field<&str>, problems: &mut Problems) -> Option<StatePlace> {
+    match rules::state_url(url.value) {
+        Ok((bucket, prefix)) => Some(StatePlace { bucket: bucket.to_owned(), prefix: prefix.to_owned() }),
+        Err(reason) => {
+            let stack = section.path.rsplit('.').next().unwrap_or(DEFAULT_STACK);
+            problems
+                .at(url.span, format!("`{}.state` cannot be used: {reason}", section.path), "not a place for state")
+                .help(format!(
+                    "it looks like `s3://bucket/prefix`; without it, state is kept in the project's folder, under \
+                     state/{stack}/"
+                ));
+            None
+        }
+    }
 }
 
 fn region(section: &Section<'_>, cloud: Cloud, lake_region: Option<&str>, problems: &mut Problems) -> String {
@@ -180,13 +212,4 @@ fn refuse_on_embedded(section: &Section<'_>, key: &str, field: &Field<&str>, pro
             "only with `cloud = \"aws\"`",
         )
         .help(format!("add `cloud = \"aws\"` to [{}], or take `{key}` out", section.path));
-}
-
-fn refuse_state(section: &Section<'_>, problems: &mut Problems) {
-    if let Some(state) = section.string("state", problems) {
-        let stack = section.path.rsplit('.').next().unwrap_or(DEFAULT_STACK);
-        problems
-            .at(state.span, format!("`{}.state` is not supported yet", section.path), "state in S3 is yet to come")
-            .help(format!("take `state` out: it is kept in the project's folder, under state/{stack}/"));
-    }
 }

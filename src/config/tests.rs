@@ -301,12 +301,34 @@ fn what_is_not_toml_is_shown_where_it_begins() {
 }
 
 #[test]
-fn what_is_yet_to_come_is_refused_as_such() {
-    let text = format!("{MINIMAL}[stack.prod]\nstate = \"s3://bucket/key\"\n");
+fn a_place_for_state_is_a_bucket_and_a_prefix_and_is_refused_at_its_line_otherwise() {
+    let place = |url: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("{MINIMAL}[stack.prod]\nstate = \"{url}\"\n");
+        fs::write(folder.path().join(FILE_NAME), text).unwrap();
+        let config = Config::load(folder.path()).unwrap();
+        let state = config.stack("prod").unwrap().state.clone().unwrap();
+        (state.bucket.clone(), state.prefix.clone(), state.folder("prod"))
+    };
+    let triple = |one: &str, two: &str, three: &str| (one.to_owned(), two.to_owned(), three.to_owned());
+    assert_eq!(place("s3://my-state/team/lake/"), triple("my-state", "team/lake", "team/lake/prod"));
+    assert_eq!(place("s3://my-state"), triple("my-state", "", "prod"));
+
+    let text = format!("{MINIMAL}[stack.prod]\nstate = \"gs://bucket/key\"\n");
     assert_snapshot!(problems(&text), @r#"
-    lake.toml:4: `stack.prod.state` is not supported yet
-      take `state` out: it is kept in the project's folder, under state/prod/
+    lake.toml:4: `stack.prod.state` cannot be used: it does not begin with `s3://`
+      it looks like `s3://bucket/prefix`; without it, state is kept in the project's folder, under state/prod/
     "#);
+    for (url, reason) in [
+        ("s3://", "cannot be the name of a bucket"),
+        ("s3://No/x", "cannot be the name of a bucket"),
+        ("s3://a..b/x", "cannot be the name of a bucket"),
+        ("s3://bucket//x", "between single slashes"),
+        ("s3://bucket/a/../b", "between single slashes"),
+    ] {
+        let told = problems(&format!("{MINIMAL}[stack.prod]\nstate = \"{url}\"\n"));
+        assert!(told.contains(reason), "{url}: {told}");
+    }
 }
 
 #[test]

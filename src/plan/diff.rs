@@ -1,6 +1,6 @@
 //! What is to happen to each resource: declared against prior.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::{Action, Desired, PlanError};
 use crate::{
     graph::{Cycle, Graph},
     resource::{
-        Address, Declared, Fields, Naming, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve,
+        Address, Declared, Fields, Naming, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve_all,
     },
     state::{Recorded, Snapshot},
 };
@@ -54,32 +54,36 @@ pub(super) struct Decision {
     pub after_holder: Option<Address>,
 }
 
-/// Decides for every declared and every recorded resource, in dependency order; what goes comes last. Where
-/// `is_replaced` says so, a resource is replaced although nothing asks for it.
-pub(super) fn decide(
-    program: &Program,
-    prior: &Snapshot,
-    schemas: &Schemas,
-    is_replaced: &dyn Fn(&Address) -> bool,
-) -> Result<Vec<Decision>, PlanError> {
-    let declared: BTreeMap<&Address, &Declared> =
-        program.resources().iter().map(|declared| (&declared.address, declared)).collect();
+/// What is decided for all of them.
+pub(super) struct Decided<'a> {
+    /// For each that does not stay as it is, in dependency order; what goes comes last.
+    pub decisions: Vec<Decision>,
+    /// Those that stay as they are.
+    pub kept: Vec<&'a Declared>,
+}
+
+/// Decides for every declared and every recorded resource. Where `is_replaced` says so, a resource is replaced although
+/// nothing asks for it.
+pub(super) fn decide<'a>(
+    program: &'a Program,
+    prior: &'a Snapshot,
+    schemas: &'a Schemas,
+    is_replaced: &'a dyn Fn(&Address) -> bool,
+) -> Result<Decided<'a>, PlanError> {
     let mut graph = Graph::default();
     for resource in program.resources() {
-        graph.insert(&resource.address);
-        for dependency in resource.dependencies() {
-            let (dependency, _) = declared.get_key_value(&dependency).expect("BUG: the program was checked");
-            graph.order(&resource.address, *dependency);
-        }
+        graph.order_all(&resource.address, resource.dependencies());
     }
     let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
-    let mut planner = Planner { prior, schemas, is_replaced, decided: HashMap::new(), decisions: Vec::new() };
+    let mut planner =
+        Planner { prior, schemas, is_replaced, known: HashMap::new(), decisions: Vec::new(), kept: Vec::new() };
     for address in sorted {
-        planner.decide(declared[*address])?;
+        planner.decide(program.get(address).expect("BUG: the program was checked"))?;
     }
-    planner.decide_undeclared(&declared)?;
-    super::holder::settle(&mut planner.decisions, prior, schemas)?;
-    Ok(planner.decisions)
+    planner.decide_undeclared(program)?;
+    let Planner { mut decisions, kept, .. } = planner;
+    super::holder::settle(&mut decisions, &kept, prior, schemas)?;
+    Ok(Decided { decisions, kept })
 }
 
 impl Cycle<Address> {
@@ -92,9 +96,10 @@ struct Planner<'a> {
     prior: &'a Snapshot,
     schemas: &'a Schemas,
     is_replaced: &'a dyn Fn(&Address) -> bool,
-    /// What is known of each decided resource's outputs.
-    decided: HashMap<Address, Known>,
+    /// What is known of the outputs of those that change; of the others all is that is recorded.
+    known: HashMap<&'a Address, Known>,
     decisions: Vec<Decision>,
+    kept: Vec<&'a Declared>,
 }
 
 /// Which outputs of a resource are known before apply.
@@ -105,49 +110,48 @@ enum Known {
     Recorded { volatile: &'static [&'static str] },
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     fn lookup(&self, reference: &Reference) -> Option<Value> {
-        match self.decided.get(&reference.address)? {
-            Known::Name(name) => (reference.output == "name").then(|| name.clone().map(Value::String)).flatten(),
-            Known::Recorded { volatile } if volatile.contains(&reference.output.as_str()) => None,
-            Known::Recorded { .. } => self.prior.output(reference),
+        match self.known.get(&reference.address) {
+            Some(Known::Name(name)) => (reference.output == "name").then(|| name.clone().map(Value::String)).flatten(),
+            Some(Known::Recorded { volatile }) if volatile.contains(&reference.output.as_str()) => None,
+            Some(Known::Recorded { .. }) | None => self.prior.output(reference),
         }
     }
 
-    fn decide(&mut self, declared: &Declared) -> Result<(), PlanError> {
+    fn decide(&mut self, declared: &'a Declared) -> Result<(), PlanError> {
         let address = &declared.address;
         let schema = self.schemas.get(address.kind()).ok_or_else(|| PlanError::Kind(address.clone()))?;
-        let inputs: Fields = declared
-            .inputs
-            .iter()
-            .map(|(name, value)| (name.clone(), resolve(value, &|reference| self.lookup(reference))))
-            .collect();
-        let desired = |generation| Desired {
+        let inputs = resolve_all(declared.inputs.unpack(), &|reference| self.lookup(reference));
+        let recorded = self.prior.resources.get(address);
+        let before = recorded.map_or_else(Fields::new, |recorded| recorded.inputs.unpack());
+        let fields = diff(&before, &inputs, if recorded.is_some() { schema.replace_on } else { &[] });
+        let is_replaced = fields.iter().any(|field| field.replaces) || (self.is_replaced)(address);
+        let generation = match recorded {
+            None => self.first_generation(address),
+            Some(recorded) if is_replaced => recorded.generation + 1,
+            Some(recorded) if fields.is_empty() && is_as_declared(recorded, declared) => {
+                self.kept.push(declared);
+                return Ok(());
+            }
+            Some(recorded) => recorded.generation,
+        };
+        let desired = Desired {
             generation,
             name: self.name(schema, address, generation),
-            inputs: inputs.clone(),
-            dependencies: declared.dependencies(),
+            inputs,
+            dependencies: declared.dependencies().to_vec(),
             retain: declared.retain,
         };
-        let (action, fields, desired) = match self.prior.resources.get(address) {
-            None => {
-                let desired = desired(self.first_generation(address));
-                (Action::Create, diff(&Fields::new(), &inputs, &[]), desired)
-            }
-            Some(recorded) => {
-                let fields = diff(&recorded.inputs, &inputs, schema.replace_on);
-                let replaced = desired(recorded.generation + 1);
-                match self.compare(schema, recorded, declared, &fields, &replaced) {
-                    action @ (Action::ReplaceCreateFirst | Action::ReplaceDeleteFirst) => (action, fields, replaced),
-                    action => (action, fields, desired(recorded.generation)),
-                }
-            }
+        let action = match recorded {
+            None => Action::Create,
+            Some(recorded) if is_replaced => replacement(schema, recorded, &desired),
+            Some(_) if fields.is_empty() => Action::Note,
+            Some(_) => Action::Update,
         };
-        self.decided.insert(address.clone(), known(action, schema, &desired));
-        let identity = match self.prior.resources.get(address) {
-            Some(recorded) if matches!(action, Action::Keep | Action::Note | Action::Update) => {
-                Some(recorded.identity.clone())
-            }
+        self.known.insert(address, known(action, schema, &desired));
+        let identity = match recorded {
+            Some(recorded) if matches!(action, Action::Note | Action::Update) => Some(recorded.identity.clone()),
             _ => identity(schema, &desired),
         };
         self.decisions.push(Decision {
@@ -157,27 +161,6 @@ impl Planner<'_> {
             after_holder: None,
         });
         Ok(())
-    }
-
-    fn compare(
-        &self,
-        schema: &Schema,
-        recorded: &Recorded,
-        declared: &Declared,
-        fields: &[FieldChange],
-        replaced: &Desired,
-    ) -> Action {
-        if fields.iter().any(|field| field.replaces) || (self.is_replaced)(&recorded.address) {
-            let elsewhere = identity(schema, replaced).is_some_and(|identity| identity != recorded.identity);
-            return if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst };
-        }
-        if !fields.is_empty() {
-            return Action::Update;
-        }
-        if recorded.dependencies != declared.dependencies() || recorded.retain != declared.retain {
-            return Action::Note;
-        }
-        Action::Keep
     }
 
     /// A resource that was left in the cloud is taken up under its name; one that is gone never comes back under it.
@@ -195,14 +178,11 @@ impl Planner<'_> {
     }
 
     /// What is recorded and not declared goes: last what others depend on.
-    fn decide_undeclared(&mut self, declared: &BTreeMap<&Address, &Declared>) -> Result<(), PlanError> {
+    fn decide_undeclared(&mut self, program: &Program) -> Result<(), PlanError> {
         let mut graph = Graph::default();
-        let gone = self.prior.resources.values().filter(|recorded| !declared.contains_key(&recorded.address));
-        for recorded in gone {
-            graph.insert(&recorded.address);
-            for dependency in recorded.dependencies.iter().filter(|address| !declared.contains_key(address)) {
-                graph.order(&recorded.address, dependency);
-            }
+        let is_gone = |address: &&Address| program.get(address).is_none();
+        for recorded in self.prior.resources.values().filter(|recorded| is_gone(&&recorded.address)) {
+            graph.order_all(&recorded.address, recorded.dependencies.iter().filter(is_gone));
         }
         let sorted = graph.sorted().map_err(|cycle| PlanError::Cycle(Cycle::owned(&cycle)))?;
         for address in sorted.into_iter().rev() {
@@ -222,6 +202,17 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing but its fields may be otherwise than the program says.
+fn is_as_declared(recorded: &Recorded, declared: &Declared) -> bool {
+    recorded.dependencies == declared.dependencies() && recorded.retain == declared.retain
+}
+
+/// Which is first, unless the two have one name in the cloud.
+fn replacement(schema: &Schema, recorded: &Recorded, desired: &Desired) -> Action {
+    let elsewhere = identity(schema, desired).is_some_and(|identity| identity != recorded.identity);
+    if elsewhere { Action::ReplaceCreateFirst } else { Action::ReplaceDeleteFirst }
 }
 
 fn known(action: Action, schema: &'static Schema, desired: &Desired) -> Known {

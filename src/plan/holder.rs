@@ -5,13 +5,30 @@ use std::collections::HashMap;
 
 use super::{Action, PlanError, diff::Decision};
 use crate::{
-    resource::{Address, Naming, Schemas},
+    resource::{Address, Declared, Naming, Schemas},
     state::Snapshot,
 };
 
 /// Finds whose name is wanted by another resource. A program in which two resources have one name is refused.
-pub(super) fn settle(decisions: &mut [Decision], prior: &Snapshot, schemas: &Schemas) -> Result<(), PlanError> {
+pub(super) fn settle(
+    decisions: &mut [Decision],
+    kept: &[&Declared],
+    prior: &Snapshot,
+    schemas: &Schemas,
+) -> Result<(), PlanError> {
     let wanted = wanted(decisions, schemas)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    // What stays as it is keeps its name.
+    for declared in kept {
+        let one = &declared.address;
+        let identity = &prior.resources[one].identity;
+        if let Some(place) = wanted.get(&(one.kind().to_owned(), identity.clone())) {
+            let other = decisions[*place].change.address.clone();
+            return Err(PlanError::Twice { one: one.clone(), other, identity: identity.clone() });
+        }
+    }
     let holds = |place: usize, decision: &Decision| {
         let address = &decision.change.address;
         let recorded = prior.resources.get(address)?;

@@ -19,6 +19,8 @@ pub use action::Action;
 pub use diff::{Change, FieldChange, diff};
 pub use target::{Along, Partial, Pattern, Scope, Why};
 
+use diff::Decided;
+
 use crate::{
     graph::Cycle,
     resource::{Address, Fields, Program, ProgramError, Schemas},
@@ -164,15 +166,16 @@ pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
 /// Plans how to get from `prior` to `program` as far as `scope` goes.
 pub fn plan_within(inputs: Inputs<'_>, scope: &Scope) -> Result<Plan, PlanError> {
     inputs.program.check()?;
-    let decisions = diff::decide(inputs.program, inputs.prior, inputs.schemas, &|address| scope.is_replaced(address))?;
-    let unchanged = decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count();
-    let target::Restricted { decisions, outside, partial } = target::restrict(decisions, inputs.prior, scope)?;
+    let is_replaced = |address: &Address| scope.is_replaced(address);
+    let Decided { decisions, kept } = diff::decide(inputs.program, inputs.prior, inputs.schemas, &is_replaced)?;
+    let noted = decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count();
+    let target::Restricted { decisions, outside, partial } = target::restrict(decisions, &kept, inputs.prior, scope)?;
     let steps = order::steps(&decisions, inputs.prior, &|address| !outside.contains(address));
     Ok(Plan {
         lineage: inputs.prior.lineage.clone(),
         serial: inputs.prior.serial,
         config_hash: inputs.config_hash.to_owned(),
-        unchanged,
+        unchanged: kept.len() + noted,
         changes: decisions
             .into_iter()
             .map(|decision| decision.change)

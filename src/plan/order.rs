@@ -54,7 +54,10 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
         left.push(Left { old, step: steps.len(), early: wanted.contains_key(&key(old)) });
         steps.push(Step { address: old.address.clone(), operation: remove_deposed(old), after: Vec::new() });
     }
-    let dependents = dependents(prior);
+    // Who depends on whom in the state matters to what goes; most plans have nothing that does.
+    let stays =
+        |step: &Step| matches!(step.operation, Operation::Create(_) | Operation::Update(_) | Operation::Note(_));
+    let dependents = if steps.iter().all(stays) { Dependents::new() } else { dependents(prior) };
     hasten(&mut places, &mut left, &dependents);
     for decision in decisions {
         wait(decision, &places, &dependents, &mut steps);
@@ -255,9 +258,10 @@ fn order_after_deposed<'a>(
 
 /// Whether a record's inputs hold the very name, or another output, of what another record is about.
 fn mentions(user: &Recorded, thing: &Recorded) -> bool {
-    let outputs = thing.outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
-    let told: Vec<&str> = outputs.chain([thing.identity.as_str()]).collect();
-    user.inputs.values().any(|value| holds(value, &told))
+    let outputs = thing.outputs.unpack();
+    let texts = outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
+    let told: Vec<&str> = texts.chain([thing.identity.as_str()]).collect();
+    user.inputs.unpack().values().any(|value| holds(value, &told))
 }
 
 fn holds(value: &Value, told: &[&str]) -> bool {

@@ -19,7 +19,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Action, PlanError, diff::Decision};
-use crate::{resource::Address, state::Snapshot};
+use crate::{
+    resource::{Address, Declared},
+    state::Snapshot,
+};
 
 /// Addresses: one as it stands, or many with `*` for any text, `aws:glue:*/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,11 +152,16 @@ pub(super) struct Restricted {
 }
 
 /// Leaves of `decisions` those that `scope` asks for, and what they need.
-pub(super) fn restrict(decisions: Vec<Decision>, prior: &Snapshot, scope: &Scope) -> Result<Restricted, PlanError> {
+pub(super) fn restrict(
+    decisions: Vec<Decision>,
+    kept: &[&Declared],
+    prior: &Snapshot,
+    scope: &Scope,
+) -> Result<Restricted, PlanError> {
     if scope.is_default() {
         return Ok(Restricted { decisions, outside: HashSet::new(), partial: None });
     }
-    let stack = Stack::of(&decisions, prior);
+    let stack = Stack::of(&decisions, kept, prior);
     stack.check(scope)?;
     if scope.targets.is_empty() && scope.excludes.is_empty() {
         return Ok(Restricted { decisions, outside: HashSet::new(), partial: None });
@@ -205,13 +213,17 @@ struct Node<'a> {
 }
 
 impl<'a> Stack<'a> {
-    fn of(decisions: &'a [Decision], prior: &'a Snapshot) -> Self {
+    fn of(decisions: &'a [Decision], kept: &[&'a Declared], prior: &'a Snapshot) -> Self {
         let mut nodes: BTreeMap<&Address, Node<'_>> = BTreeMap::new();
         for decision in decisions {
             let node = nodes.entry(&decision.change.address).or_default();
             node.action = Some(decision.change.action);
             node.holders.extend(&decision.after_holder);
             node.needs = decision.desired.iter().flat_map(|desired| &desired.dependencies).collect();
+        }
+        for declared in kept {
+            let needs = declared.dependencies().iter().collect();
+            nodes.insert(&declared.address, Node { action: Some(Action::Keep), needs, ..Node::default() });
         }
         for old in &prior.deposed {
             nodes.entry(&old.address).or_default().is_deposed = true;

@@ -52,8 +52,8 @@ fn applied(program: &Program, mut prior: Snapshot) -> Snapshot {
                 address: step.address.clone(),
                 generation: desired.generation,
                 identity,
-                inputs,
-                outputs: outputs.as_object().unwrap().clone(),
+                inputs: inputs.into(),
+                outputs: outputs.as_object().unwrap().into(),
                 dependencies: desired.dependencies.clone(),
                 retain: desired.retain,
             };

@@ -12,11 +12,11 @@ use super::{
     storage::{Buckets, Catalog},
 };
 use crate::{
-    dataset::Dataset,
+    dataset::{CsvOptions, Dataset},
     resource::{
         Handle, Input, Program,
         aws::{
-            glue::Crawler,
+            glue::{Classifier, Crawler},
             iam::{Role, RolePolicy},
             s3::Document,
         },
@@ -58,7 +58,9 @@ pub(super) fn declare(
     let rights = program.declare("crawler", rights);
     let mut by_dataset = BTreeMap::new();
     for dataset in datasets {
-        let crawler = program.declare(&dataset.name, crawler(dataset, buckets, catalog, role.arn()));
+        let mut crawler = crawler(dataset, buckets, catalog, role.arn());
+        crawler.classifiers.extend(classifier(program, dataset).map(|classifier| classifier.name()));
+        let crawler = program.declare(&dataset.name, crawler);
         program.after(&crawler, &rights);
         if let Some(data) = data.iter().find(|data| data.dataset == dataset.name) {
             data.catalogued_by(program, &crawler);
@@ -73,6 +75,22 @@ pub(super) fn declare(
     };
     let names = program.declare("crawlers", names);
     Some(Crawlers { by_dataset, names })
+}
+
+/// How a dataset's files are written, as far as lake.toml says: its crawler need not find that out.
+fn classifier(program: &mut Program, dataset: &Dataset) -> Option<Handle<Classifier>> {
+    let CsvOptions { delimiter, quote, header, .. } = &dataset.csv;
+    if delimiter.is_none() && quote.is_none() && header.is_none() {
+        return None;
+    }
+    let character = |it: &Option<char>| it.map(|it| Input::from(it.to_string()));
+    let header = match header {
+        Some(true) => "PRESENT",
+        Some(false) => "ABSENT",
+        None => "UNKNOWN",
+    };
+    let classifier = Classifier { delimiter: character(delimiter), quote: character(quote), header: header.into() };
+    Some(program.declare(&dataset.name, classifier))
 }
 
 fn crawler(dataset: &Dataset, buckets: &Buckets, catalog: &Catalog, role: Input<String>) -> Crawler {

@@ -70,7 +70,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 fn rights(program: &Program, role: &str) -> String {
-    let document = readable(&declared(program, "aws:iam:RolePolicy", role).inputs["document"]);
+    let document = readable(&declared(program, "aws:iam:RolePolicy", role).inputs.unpack()["document"]);
     let mut lines = String::new();
     for statement in document["Statement"].as_array().unwrap() {
         assert_eq!(statement["Effect"], "Allow");
@@ -275,7 +275,7 @@ fn without_crawlers_nothing_of_crawling_is_declared() {
 #[test]
 fn rules_hear_their_own_crawler_and_their_own_stack() {
     let program = program(&inputs());
-    let pattern = |name| readable(&declared(&program, "aws:events:Rule", name).inputs["pattern"]);
+    let pattern = |name| readable(&declared(&program, "aws:events:Rule", name).inputs.unpack()["pattern"]);
     let crawled = pattern("crawled-flights");
     assert_eq!(
         crawled["detail"],
@@ -292,8 +292,8 @@ fn every_target_has_a_dead_letter_queue_and_comes_after_the_permission_it_needs(
     let program = program(&inputs());
     let targets = program.resources().iter().filter(|declared| declared.address.kind() == "aws:events:Target");
     for target in targets {
-        assert_eq!(readable(&target.inputs["dead_letter"]), "<Queue dead-letters arn>", "{}", target.address);
-        let arn = readable(&target.inputs["arn"]);
+        assert_eq!(readable(&target.inputs.unpack()["dead_letter"]), "<Queue dead-letters arn>", "{}", target.address);
+        let arn = readable(&target.inputs.unpack()["arn"]);
         let function = arn.as_str().unwrap().strip_prefix("<Function ").and_then(|rest| rest.split(' ').next());
         if let Some(function) = function {
             let permission = Address::new("aws:lambda:Permission", function);
@@ -318,7 +318,7 @@ fn a_bucket_refuses_what_comes_without_tls_where_the_endpoint_has_it() {
     assert_eq!(policies(&inputs()), 3);
     assert_eq!(policies(&Inputs { secure_transport: false, ..inputs() }), 0);
     let program = program(&inputs());
-    let document = readable(&declared(&program, "aws:s3:BucketPolicy", "raw").inputs["document"]);
+    let document = readable(&declared(&program, "aws:s3:BucketPolicy", "raw").inputs.unpack()["document"]);
     assert_eq!(document["Statement"][0]["Effect"], "Deny");
     assert_eq!(document["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"], "false");
 }
@@ -329,7 +329,7 @@ fn no_policy_allows_an_action_or_a_resource_by_a_bare_wildcard() {
     let policies = program.resources().iter().filter(|declared| declared.address.kind() == "aws:iam:RolePolicy");
     let mut statements = 0;
     for declared in policies {
-        for statement in declared.inputs["document"]["Statement"].as_array().unwrap() {
+        for statement in declared.inputs.unpack()["document"]["Statement"].as_array().unwrap() {
             statements += 1;
             assert!(texts(&statement["Action"]).iter().all(|action| !action.contains('*')), "{statement}");
             let resources = readable(&statement["Resource"]);
@@ -362,7 +362,7 @@ fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
         };
         let program = program(&inputs);
         let resolved = |policy: &str| {
-            resolve(&declared(&program, "aws:iam:RolePolicy", policy).inputs["document"], &|reference| {
+            resolve(&declared(&program, "aws:iam:RolePolicy", policy).inputs.unpack()["document"], &|reference| {
                 let schema = crate::resource::aws::schema(&reference.address.kind())?;
                 let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
                 let arn = match reference.address.kind() {
@@ -393,7 +393,7 @@ fn functions_come_after_what_they_may_do_and_notifications_after_everything() {
     for declared in program.resources() {
         graph.insert(declared.address.clone());
         for dependency in declared.dependencies() {
-            graph.order(declared.address.clone(), dependency);
+            graph.order(declared.address.clone(), dependency.clone());
         }
     }
     let order: Vec<Address> = graph.sorted().unwrap().into_iter().cloned().collect();
@@ -412,7 +412,7 @@ fn functions_come_after_what_they_may_do_and_notifications_after_everything() {
 fn each_dataset_has_a_notification_for_its_prefix_and_an_output() {
     let program = program(&inputs());
     let notification = declared(&program, "aws:s3:BucketNotification", "raw");
-    let entries: Vec<_> = notification.inputs["functions"].as_array().unwrap().iter().map(readable).collect();
+    let entries: Vec<_> = notification.inputs.unpack()["functions"].as_array().unwrap().iter().map(readable).collect();
     assert_eq!((entries.len(), &entries[1]["prefix"]), (2, &Value::from("in/airlines/")));
     assert_eq!(entries[1]["function"], "<Function intake arn>");
     let outputs: Vec<_> =
@@ -459,7 +459,9 @@ fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
         .resources()
         .iter()
         .filter(|declared| declared.address.name().starts_with("transform-"))
-        .map(|declared| format!("{} {} {}", declared.address, declared.inputs["key"], declared.inputs["sha256"]))
+        .map(|declared| {
+            format!("{} {} {}", declared.address, declared.inputs.unpack()["key"], declared.inputs.unpack()["sha256"])
+        })
         .collect();
     insta::assert_snapshot!(own.join("\n"), @r#"
     aws:s3:Object/transform-beef "transforms/beef.wasm" "beef"
@@ -477,9 +479,9 @@ fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
         let dependencies = declared(&with, "aws:lambda:Function", function).dependencies();
         let waits = dependencies.iter().filter(|address| address.name().starts_with("transform-")).count();
         assert_eq!(waits, if function == "convert" { 2 } else { 0 }, "{function}");
-        let environment = &declared(&with, "aws:lambda:Function", function).inputs["environment"];
+        let environment = &declared(&with, "aws:lambda:Function", function).inputs.unpack()["environment"];
         let before = program(&inputs());
-        assert_eq!(environment, &declared(&before, "aws:lambda:Function", function).inputs["environment"]);
+        assert_eq!(environment, &declared(&before, "aws:lambda:Function", function).inputs.unpack()["environment"]);
     }
 }
 
@@ -488,8 +490,8 @@ fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
     use crate::pipeline::ledger::{Kind, data_key, rejects_key, runs_prefix};
     let program = program(&inputs());
     let data = declared(&program, "aws:s3:Prefix", "flights");
-    let mut prefixes = texts(&data.inputs["with"]);
-    prefixes.push(data.inputs["prefix"].as_str().unwrap().to_owned());
+    let mut prefixes = texts(&data.inputs.unpack()["with"]);
+    prefixes.push(data.inputs.unpack()["prefix"].as_str().unwrap().to_owned());
     let keys = [
         Kind::Pending.key("flights", "a.csv"),
         Kind::Commits.key("flights", "a.csv"),
@@ -503,7 +505,7 @@ fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
     }
     assert_eq!(prefixes.len(), keys.len());
     let raw = declared(&program, "aws:s3:Prefix", "raw/in/flights");
-    assert_eq!(raw.inputs["prefix"], "in/flights/");
+    assert_eq!(raw.inputs.unpack()["prefix"], "in/flights/");
 }
 
 #[test]
@@ -526,10 +528,27 @@ fn data_of_a_dataset_go_after_whoever_writes_or_hears_of_them() {
 }
 
 #[test]
+fn a_crawler_is_told_how_files_are_written_where_lake_toml_says_so() {
+    let mut inputs = inputs();
+    inputs.datasets[0].csv.nulls = Some(vec!["NA".into()]);
+    let none = program(&inputs);
+    assert_eq!(declared(&none, "aws:glue:Crawler", "flights").inputs.unpack()["classifiers"], Value::Array(Vec::new()));
+    inputs.datasets[0].csv.delimiter = Some(';');
+    inputs.datasets[0].csv.header = Some(false);
+    let some = program(&inputs);
+    let classifier = declared(&some, "aws:glue:Classifier", "flights").inputs.unpack();
+    assert_eq!((&classifier["delimiter"], &classifier["header"]), (&";".into(), &"ABSENT".into()));
+    assert!(!classifier.contains_key("quote"));
+    let crawler = declared(&some, "aws:glue:Crawler", "flights");
+    assert!(crawler.dependencies().contains(&Address::new("aws:glue:Classifier", "flights")));
+    assert_eq!(some.resources().len(), none.resources().len() + 1);
+}
+
+#[test]
 fn functions_get_their_environment_and_only_intake_knows_convert() {
     let program = program(&inputs());
     let names = |function: &str| {
-        let environment = &declared(&program, "aws:lambda:Function", function).inputs["environment"];
+        let environment = &declared(&program, "aws:lambda:Function", function).inputs.unpack()["environment"];
         environment.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
     };
     insta::assert_snapshot!(names("convert"), @"LAKE_ARTIFACTS_BUCKET LAKE_CRAWLERS LAKE_CRAWLERS_VERSION LAKE_DATABASE LAKE_MANIFEST LAKE_NAME LAKE_PROCESSED_BUCKET LAKE_RAW_BUCKET LAKE_STACK");

@@ -98,6 +98,21 @@ impl Kind for FakeKind {
         }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let things = self.cloud.things.lock().unwrap();
+        let names = things.keys().filter(|(kind, name)| *kind == self.schema.kind && name.starts_with(prefix));
+        Ok(Some(names.map(|(_, name)| name.clone()).collect()))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let key = self.key(target);
+        self.mutate("tag", target, |things| {
+            if let Some(thing) = things.get_mut(&key) {
+                thing.tags.extend(tags.clone());
+            }
+        })
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         if self.cloud.things.lock().unwrap().contains_key(&self.key(target)) {
             return Err(ProviderError::new(ErrorKind::AlreadyExists, "create", "it is there"));

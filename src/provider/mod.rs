@@ -47,6 +47,18 @@ pub trait Kind: Send + Sync {
     /// versioning, an empty notification document) counts as nothing. Reads only.
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError>;
 
+    /// What is there whose names begin with `prefix`, by identity; `None` for a kind that cannot be listed. Only kinds
+    /// that are owned by tags need to be: whose a part is, its parent tells.
+    async fn list(&self, _prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        Ok(None)
+    }
+
+    /// Adds `tags` to what is there and changes nothing else. Only kinds that are owned by tags take any.
+    async fn tag(&self, target: Target<'_>, _tags: &Tags) -> Result<(), ProviderError> {
+        let message = format!("`{}` is of a kind that takes no tags", target.identity);
+        Err(ProviderError::new(ErrorKind::Invalid, self.schema().kind, message))
+    }
+
     /// Makes it, with `tags` set in the creating call where that takes tags. Returns its outputs once it is usable.
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError>;
 
@@ -74,6 +86,12 @@ impl Provider {
     /// What the planner knows of these kinds.
     pub fn schemas(&self) -> &Schemas {
         &self.schemas
+    }
+
+    /// Every kind, by name.
+    pub fn kinds(&self) -> impl Iterator<Item = &dyn Kind> {
+        let sorted: BTreeMap<_, _> = self.kinds.iter().collect();
+        sorted.into_values().map(AsRef::as_ref)
     }
 
     /// The kind of this name.

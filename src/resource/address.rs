@@ -1,50 +1,75 @@
 //! Where a resource is within its stack.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 
 /// `kind/name`, unique within a stack: `aws:s3:Bucket/raw`. Copies share one text: a stack has each address many
 /// times over, as a dependency above all.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Address {
-    text: Arc<str>,
-    /// Length of the kind: what follows is `/name`.
-    kind: usize,
+pub struct Address(Arc<str>);
+
+thread_local! {
+    /// Texts of the addresses that were read so far, while [`Address::sharing`].
+    static SHARED: RefCell<Option<HashSet<Arc<str>>>> = const { RefCell::new(None) };
 }
 
 impl Address {
     /// An address of its parts: the kind, `provider:service:Type`, and the program's name for the resource.
     pub fn new(kind: impl AsRef<str>, name: impl AsRef<str>) -> Self {
-        let kind = kind.as_ref();
-        Address { text: format!("{kind}/{}", name.as_ref()).into(), kind: kind.len() }
+        Address(format!("{}/{}", kind.as_ref(), name.as_ref()).into())
+    }
+
+    /// What `read` deserialises; each address in it has one text, however often it stands there.
+    pub fn sharing<R>(read: impl FnOnce() -> R) -> R {
+        let before = SHARED.replace(Some(HashSet::new()));
+        let result = read();
+        SHARED.set(before);
+        result
+    }
+
+    /// The address that `text` is, with the text of the same one that was read before.
+    fn read(text: &str) -> Result<Self, ParseAddressError> {
+        SHARED.with_borrow_mut(|shared| {
+            let Some(shared) = shared else { return text.parse() };
+            if let Some(known) = shared.get(text) {
+                return Ok(Address(Arc::clone(known)));
+            }
+            let address: Address = text.parse()?;
+            shared.insert(Arc::clone(&address.0));
+            Ok(address)
+        })
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once('/').expect("BUG: an address has two parts")
     }
 
     /// The kind, `provider:service:Type`.
     pub fn kind(&self) -> &str {
-        &self.text[..self.kind]
+        self.parts().0
     }
 
     /// The program's name for it.
     pub fn name(&self) -> &str {
-        &self.text[self.kind + 1..]
+        self.parts().1
     }
 
     /// `kind/name`.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&self.0)
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
@@ -58,9 +83,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('/') {
-            Some((kind, name)) if !name.is_empty() && kind.split(':').count() == 3 => {
-                Ok(Address { text: text.into(), kind: kind.len() })
-            }
+            Some((kind, name)) if !name.is_empty() && kind.split(':').count() == 3 => Ok(Address(text.into())),
             _ => Err(ParseAddressError(text.to_owned())),
         }
     }
@@ -68,13 +91,28 @@ impl FromStr for Address {
 
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.serialize_str(&self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Takes an address from its text.
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = Address;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Address, E> {
+        Address::read(text).map_err(E::custom)
     }
 }
 
@@ -90,6 +128,15 @@ mod tests {
             assert_eq!(address.name(), name);
             assert_eq!(Address::new(address.kind(), name), address);
         }
+    }
+
+    #[test]
+    fn what_is_read_together_has_each_address_once() {
+        let read = || serde_json::from_str::<Vec<Address>>(r#"["a:b:C/one", "a:b:C/two", "a:b:C/one"]"#).unwrap();
+        let same = |read: &[Address]| Arc::ptr_eq(&read[0].0, &read[2].0);
+        assert!(!same(&read()), "unless it is asked for");
+        assert!(same(&Address::sharing(read)));
+        assert!(SHARED.with_borrow(Option::is_none));
     }
 
     #[test]

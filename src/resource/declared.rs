@@ -1,11 +1,14 @@
 //! What a program declares, and the handles it gets for it.
 
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    marker::PhantomData,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Address, Fields, Input, Schema, references};
+use super::{Address, Fields, Input, Packed, Schema, references};
 
 /// A typed kind of resource: its inputs are the struct's fields.
 pub trait Resource: Serialize + DeserializeOwned {
@@ -19,26 +22,33 @@ pub struct Declared {
     /// Where it is in the stack.
     pub address: Address,
     /// Its inputs, with references unresolved.
-    pub inputs: Fields,
-    /// Order that references do not show.
-    pub after: Vec<Address>,
+    pub inputs: Packed,
+    /// What it comes after, in the order of their addresses.
+    dependencies: Vec<Address>,
     /// Stays in the cloud when it is no longer declared.
     pub retain: bool,
 }
 
 impl Declared {
+    /// What has these inputs, and comes after all that they refer to.
+    pub(crate) fn new(address: Address, inputs: &Fields) -> Self {
+        let mut dependencies: Vec<Address> = inputs.values().flat_map(references).map(|it| it.address).collect();
+        dependencies.sort();
+        dependencies.dedup();
+        dependencies.shrink_to_fit();
+        Declared { address, inputs: inputs.into(), dependencies, retain: false }
+    }
+
     /// Every address this resource comes after: by reference, or because the program says so.
-    pub fn dependencies(&self) -> Vec<Address> {
-        let mut found: Vec<Address> = self
-            .inputs
-            .values()
-            .flat_map(references)
-            .map(|reference| reference.address)
-            .chain(self.after.iter().cloned())
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+    pub fn dependencies(&self) -> &[Address] {
+        &self.dependencies
+    }
+
+    /// Orders it after `earlier` where no reference shows it.
+    pub(crate) fn come_after(&mut self, earlier: Address) {
+        if let Err(place) = self.dependencies.binary_search(&earlier) {
+            self.dependencies.insert(place, earlier);
+        }
     }
 }
 
@@ -71,6 +81,8 @@ pub enum ProgramError {
 #[derive(Debug, Default, Clone)]
 pub struct Program {
     resources: Vec<Declared>,
+    /// Where each address is among them.
+    places: HashMap<Address, usize>,
     outputs: BTreeMap<String, Value>,
 }
 
@@ -78,23 +90,29 @@ impl Program {
     /// Declares `resource` under `name`.
     pub fn declare<R: Resource>(&mut self, name: &str, resource: R) -> Handle<R> {
         let address = Address::new(R::SCHEMA.kind, name);
-        let inputs = match serde_json::to_value(resource).expect("inputs are plain data and always serialise") {
+        let inputs: Fields = match serde_json::to_value(resource).expect("inputs are plain data and always serialise") {
             Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             other => panic!("BUG: the inputs of {address} are no object but {other}"),
         };
-        self.resources.push(Declared { address: address.clone(), inputs, after: Vec::new(), retain: false });
+        self.push(Declared::new(address.clone(), &inputs));
         Handle { address, kind: PhantomData }
     }
 
-    /// Declares a resource of any kind, for tests of the engine.
-    #[cfg(test)]
-    pub(crate) fn push(&mut self, declared: Declared) {
+    /// Declares a resource of any kind.
+    pub(crate) fn push(&mut self, mut declared: Declared) {
+        for on in &mut declared.dependencies {
+            if let Some((known, _)) = self.places.get_key_value(on) {
+                // One text for both.
+                *on = known.clone();
+            }
+        }
+        self.places.insert(declared.address.clone(), self.resources.len());
         self.resources.push(declared);
     }
 
     /// Orders `later` after `earlier` where no reference shows it.
     pub fn after<L, E>(&mut self, later: &Handle<L>, earlier: &Handle<E>) {
-        self.edit(&later.address).after.push(earlier.address.clone());
+        self.edit(&later.address).come_after(earlier.address.clone());
     }
 
     /// Keeps the resource in the cloud when it is no longer declared.
@@ -103,8 +121,8 @@ impl Program {
     }
 
     fn edit(&mut self, address: &Address) -> &mut Declared {
-        let found = self.resources.iter_mut().find(|declared| declared.address == *address);
-        found.expect("BUG: a handle comes from declaring the resource in this program")
+        let place = self.places.get(address);
+        &mut self.resources[*place.expect("BUG: a handle comes from declaring the resource in this program")]
     }
 
     /// Tells people and scripts `value` under `name` once the program is applied.
@@ -117,6 +135,11 @@ impl Program {
         &self.resources
     }
 
+    /// What is declared at `address`.
+    pub fn get(&self, address: &Address) -> Option<&Declared> {
+        self.places.get(address).map(|place| &self.resources[*place])
+    }
+
     /// The declared outputs, with references unresolved.
     pub fn outputs(&self) -> &BTreeMap<String, Value> {
         &self.outputs
@@ -124,15 +147,14 @@ impl Program {
 
     /// Refuses a program with two resources at one address or a reference to none.
     pub fn check(&self) -> Result<(), ProgramError> {
-        let mut seen = std::collections::BTreeSet::new();
-        for declared in &self.resources {
-            if !seen.insert(&declared.address) {
-                return Err(ProgramError::Twice(declared.address.clone()));
-            }
+        if self.places.len() < self.resources.len() {
+            let mut seen = HashSet::new();
+            let twice = self.resources.iter().find(|declared| !seen.insert(&declared.address));
+            return Err(ProgramError::Twice(twice.expect("BUG: each has a place of its own").address.clone()));
         }
         for declared in &self.resources {
-            if let Some(to) = declared.dependencies().into_iter().find(|to| !seen.contains(to)) {
-                return Err(ProgramError::Dangling { from: declared.address.clone(), to });
+            if let Some(to) = declared.dependencies.iter().find(|to| !self.places.contains_key(*to)) {
+                return Err(ProgramError::Dangling { from: declared.address.clone(), to: to.clone() });
             }
         }
         Ok(())

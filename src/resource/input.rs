@@ -200,6 +200,14 @@ pub fn resolve(value: &Value, lookup: &dyn Fn(&Reference) -> Option<Value>) -> V
     }
 }
 
+/// Replaces, in `fields`, every reference that `lookup` knows by what it stands for; the others stay.
+pub fn resolve_all(mut fields: super::Fields, lookup: &dyn Fn(&Reference) -> Option<Value>) -> super::Fields {
+    for value in fields.values_mut().filter(|value| is_unknown(value)) {
+        *value = resolve(value, lookup);
+    }
+    fields
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,12 +9,14 @@ pub mod aws;
 mod declared;
 mod input;
 mod name;
+mod packed;
 mod schema;
 
 pub use address::{Address, ParseAddressError};
 pub use declared::{Declared, Handle, Program, ProgramError, Resource};
-pub use input::{Input, Part, Reference, concat, is_unknown, references, resolve};
-pub use name::physical_name;
+pub use input::{Input, Part, Reference, concat, is_unknown, references, resolve, resolve_all};
+pub use name::{name_prefix, physical_name};
+pub use packed::Packed;
 pub use schema::{Naming, Ownership, Schema, Schemas};
 
 /// A resource's inputs or outputs: a JSON object, by field name.

@@ -27,6 +27,16 @@ pub fn physical_name(
     Some(format!("{prefix}{body}{separator}{hash}"))
 }
 
+/// What the physical names of every resource of a stack begin with, as far as lake gave them. Another stack's may begin
+/// so too: `flights-local-` is also what those of the stack `local-2` begin with. `None` for kinds that are named by
+/// their inputs.
+pub fn name_prefix(naming: Naming, lake: &str, stack: &str) -> Option<String> {
+    let Naming::Physical { prefix, separator, length_max } = naming else { return None };
+    let mut body = format!("{lake}-{stack}-");
+    body.truncate(length_max - prefix.len() - HASH_DIGITS - 1);
+    Some(format!("{prefix}{}", body.replace('-', &separator.to_string())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +54,16 @@ mod tests {
         assert_eq!(first, name("one", "raw", 1));
         assert_ne!(first, name("two", "raw", 1));
         assert_ne!(first, name("one", "raw", 2));
+    }
+
+    #[test]
+    fn the_names_of_a_stack_begin_alike() {
+        let group = Naming::Physical { prefix: "/aws/lambda/", separator: '-', length_max: 512 };
+        assert_eq!(name_prefix(group, "flights", "local").as_deref(), Some("/aws/lambda/flights-local-"));
+        let database = Naming::Physical { prefix: "", separator: '_', length_max: 255 };
+        assert_eq!(name_prefix(database, "my-flights", "local").as_deref(), Some("my_flights_local_"));
+        let name = physical_name(database, "my-flights", "local", "one", &Address::new("k", "a"), 1).unwrap();
+        assert!(name.starts_with("my_flights_local_"), "{name}");
     }
 
     #[test]

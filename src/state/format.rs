@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{Edit, Live, Snapshot, Unsound, verify};
+use crate::resource::Address;
 
 /// The format this version writes. Format 1 had no journal; its base is the same.
 const FORMAT: u32 = 2;
@@ -66,6 +67,21 @@ pub enum FormatError {
         /// What is wrong with it.
         why: String,
     },
+    /// There is a journal, or a history, and no base.
+    #[error("its base is gone, and what goes with it is there")]
+    Missing,
+    /// The journal's end is damaged where no crash can have torn it.
+    #[error("its journal is damaged after its first {length} bytes")]
+    End {
+        /// Bytes that are whole.
+        length: u64,
+    },
+    /// Part of the journal is not there.
+    #[error("object {number} of its journal is missing")]
+    Gap {
+        /// Which one, from 0.
+        number: u64,
+    },
     /// The journal goes on from another base.
     #[error("its journal goes on from another state, of serial {journal} (this one has serial {base})")]
     Base {
@@ -96,35 +112,112 @@ pub fn encode(snapshot: &Snapshot) -> Result<(Vec<u8>, String), FormatError> {
 }
 
 /// The base that `bytes` hold.
-pub fn decode(bytes: &[u8]) -> Result<Base, FormatError> {
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
+pub fn decode(bytes: impl AsRef<[u8]>) -> Result<Base, FormatError> {
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes.as_ref())?;
     if envelope.format > FORMAT {
         return Err(FormatError::Format(envelope.format));
     }
     if hex::encode(Sha256::digest(envelope.state.get())) != envelope.sha256 {
         return Err(FormatError::Hash);
     }
-    let mut snapshot: Snapshot = serde_json::from_str(envelope.state.get())?;
-    share_addresses(&mut snapshot);
+    let snapshot: Snapshot = Address::sharing(|| serde_json::from_str(envelope.state.get()))?;
+    let sha256 = envelope.sha256;
+    // As much memory as the snapshot takes: it is not held while that is looked at.
+    drop(bytes);
     verify(&snapshot)?;
-    Ok(Base { sha256: envelope.sha256, snapshot })
+    Ok(Base { sha256, snapshot })
 }
 
-/// Every address has one text, however often it stands in the state.
-fn share_addresses(snapshot: &mut Snapshot) {
-    let addresses: Vec<_> = snapshot.resources.keys().cloned().collect();
-    for (address, recorded) in &mut snapshot.resources {
-        let recorded = std::sync::Arc::make_mut(recorded);
-        // A record that is filed elsewhere is for `verify` to refuse.
-        if recorded.address == *address {
-            recorded.address = address.clone();
+/// A base as far as it can be read, and what is wrong with it.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its content, which is not to be believed without a reason; its hash is the one of what is there.
+    pub base: Option<Base>,
+    /// What is wrong with it; `None` for one that is sound.
+    pub why: Option<FormatError>,
+}
+
+/// Reads of a base what can be read. A later format is none that could be.
+pub fn decode_damaged(bytes: &[u8]) -> Result<Damaged, FormatError> {
+    let envelope: Envelope<'_> = match serde_json::from_slice(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => return Ok(Damaged { base: None, why: Some(error.into()) }),
+    };
+    if envelope.format > FORMAT {
+        return Err(FormatError::Format(envelope.format));
+    }
+    let sha256 = hex::encode(Sha256::digest(envelope.state.get()));
+    let why = if sha256 == envelope.sha256 { None } else { Some(FormatError::Hash) };
+    match serde_json::from_str::<Snapshot>(envelope.state.get()) {
+        Ok(snapshot) => {
+            let why = why.or_else(|| verify(&snapshot).err().map(FormatError::from));
+            Ok(Damaged { base: Some(Base { sha256, snapshot }), why })
         }
-        for on in &mut recorded.dependencies {
-            if let Ok(place) = addresses.binary_search(on) {
-                *on = addresses[place].clone();
+        Err(error) => Ok(Damaged { base: None, why: Some(why.unwrap_or_else(|| error.into())) }),
+    }
+}
+
+/// A line of a journal that is whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// Its place in the journal, from 1.
+    pub line: usize,
+    /// Its group.
+    pub group: u64,
+    /// Serial of the state that its edit makes.
+    pub serial: u64,
+    /// What it says.
+    pub edit: Edit,
+}
+
+/// What can be read of a journal, whatever lies between.
+#[derive(Debug, Default)]
+pub struct Salvage {
+    /// Hash and serial of the base that it goes on from, if its first line says so.
+    pub base: Option<(String, u64)>,
+    /// The lines that are whole, in order.
+    pub whole: Vec<Whole>,
+    /// The lines that are not, the first line among them.
+    pub damaged: Vec<usize>,
+}
+
+/// Reads of a journal what can be read. A later format is none that could be.
+pub fn salvage(bytes: &[u8]) -> Result<Salvage, FormatError> {
+    let mut salvage = Salvage::default();
+    for (place, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let number = place + 1;
+        let mut pieces = pieces(line.strip_suffix(b"\n").unwrap_or(line)).into_iter();
+        if number == 1 {
+            let header = pieces.next().and_then(checked);
+            match header.and_then(|json| serde_json::from_slice::<Header>(json).ok()) {
+                Some(header) if header.journal > FORMAT => return Err(FormatError::Format(header.journal)),
+                Some(header) => salvage.base = Some((header.base, header.serial)),
+                None => salvage.damaged.push(number),
             }
         }
-        recorded.dependencies.shrink_to_fit();
+        for piece in pieces {
+            match checked(piece).and_then(|json| serde_json::from_slice::<Line<Edit>>(json).ok()) {
+                Some(Line { g, n, e }) => salvage.whole.push(Whole { line: number, group: g, serial: n, edit: e }),
+                None => salvage.damaged.push(number),
+            }
+        }
+    }
+    Ok(salvage)
+}
+
+/// A line, or the lines in it when it is an end of line that was damaged: each begins with its checksum.
+fn pieces(line: &[u8]) -> Vec<&[u8]> {
+    let begins = |at: usize| {
+        let digits = line.get(at..at + CHECKSUM_DIGITS);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            && line.get(at + CHECKSUM_DIGITS..at + CHECKSUM_DIGITS + 2) == Some(b" {")
+    };
+    if checked(line).is_some() {
+        return vec![line];
+    }
+    match (2..line.len()).find(|at| line[at - 2] == b'}' && begins(*at)) {
+        Some(at) => [vec![&line[..at - 1]], pieces(&line[at..])].concat(),
+        None => vec![line],
     }
 }
 
@@ -156,7 +249,12 @@ fn checksum(json: &[u8]) -> String {
 
 /// A line's JSON, if its checksum is right.
 fn content(line: &[u8]) -> Option<&[u8]> {
-    let json = line.strip_suffix(b"\n")?.get(CHECKSUM_DIGITS + 1..)?;
+    checked(line.strip_suffix(b"\n")?)
+}
+
+/// The same of a line without its end.
+fn checked(line: &[u8]) -> Option<&[u8]> {
+    let json = line.get(CHECKSUM_DIGITS + 1..)?;
     (line[CHECKSUM_DIGITS] == b' ' && checksum(json).as_bytes() == &line[..CHECKSUM_DIGITS]).then_some(json)
 }
 

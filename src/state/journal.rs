@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Edit, Live, Run, Snapshot, format,
-    store::{Loaded, Lock, StateError, Store},
+    store::{Loaded, Lock, Resumed, StateError, Store},
 };
 
 /// A base up to this size is written anew at the end of every command, in bytes: a small stack's state is one file
@@ -51,17 +51,14 @@ struct Queued {
 
 impl Journal {
     pub(super) async fn resume(store: Store, lock: Arc<Lock>, loaded: Loaded) -> Result<Self, StateError> {
-        let Loaded { snapshot, base_bytes, length, group } = loaded;
+        let Loaded { snapshot, mut base_bytes, length, mut group, mark } = loaded;
         let mut journal_bytes = length;
         let live = Live::new(snapshot)?;
-        if length == 0 {
-            // A base without its journal: the format without journals, or a crash between the two.
+        if store.medium().resume(lock.guard(), &mark, length).await? == Resumed::ReplaceBase {
             let (bytes, sha256) = format::encode(live.snapshot()).map_err(StateError::unwritable)?;
             let header = format::header(&sha256, live.snapshot().serial);
             store.medium().replace(lock.guard(), &bytes, &header, live.snapshot().serial).await?;
-            journal_bytes = header.len() as u64;
-        } else {
-            store.medium().resume(lock.guard(), length, group).await?;
+            (base_bytes, journal_bytes, group) = (bytes.len() as u64, header.len() as u64, 0);
         }
         let began = live.snapshot().serial;
         let inner = Inner { live, began, group, queue: Vec::new(), base_bytes, journal_bytes, stopped: None };
@@ -108,7 +105,7 @@ impl Journal {
             inner.group += 1;
             std::mem::take(&mut inner.queue)
         };
-        let group = queue.iter().flat_map(|queued| queued.line.iter().copied()).collect::<Vec<u8>>();
+        let group = queue.iter().map(|queued| queued.line.as_slice()).collect::<Vec<_>>().concat();
         let result = self.store.medium().append(self.lock.guard(), &group).await;
         match &result {
             Ok(()) => self.inner().journal_bytes += group.len() as u64,

@@ -6,15 +6,19 @@
 
 mod edit;
 mod format;
+mod history;
 pub mod journal;
 mod live;
+mod repair;
 mod snapshot;
 pub mod store;
 mod verify;
 
 pub use edit::{Difference, Edit, Removed, Run};
 pub use format::FormatError;
+pub use history::{History, Open, Summary};
 pub use journal::Journal;
 pub use live::Live;
+pub use repair::{Diagnosis, Remedy};
 pub use snapshot::{Intent, Outputs, Recorded, Snapshot, Tombstone};
 pub use verify::{Unsound, verify};

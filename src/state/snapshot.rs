@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::resource::{Address, Fields, Reference};
+use crate::resource::{Address, Packed, Reference};
 
 /// The program's outputs, by name.
 pub type Outputs = BTreeMap<String, Value>;
@@ -39,7 +39,7 @@ pub struct Snapshot {
 }
 
 /// A resource as the last call on it left it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
     /// Where it is in the stack.
@@ -49,14 +49,22 @@ pub struct Recorded {
     /// What the cloud knows it by.
     pub identity: String,
     /// Its inputs, resolved.
-    pub inputs: Fields,
+    pub inputs: Packed,
     /// Its outputs.
-    pub outputs: Fields,
+    pub outputs: Packed,
     /// What must outlive it.
+    #[serde(deserialize_with = "exactly")]
     pub dependencies: Vec<Address>,
     /// Stays in the cloud when it is no longer declared.
     #[serde(default)]
     pub retain: bool,
+}
+
+/// A list with room for what it has: most are short, and a list that grows takes room for four.
+fn exactly<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 /// What is left of a resource that is gone from the stack.
@@ -102,9 +110,26 @@ impl Snapshot {
         self.resources.is_empty() && self.deposed.is_empty() && self.pending.is_empty()
     }
 
+    /// Files the resource of `from` under `to`, where nothing is: it stays what it is in the cloud, and whatever depends
+    /// on it goes on to. Its old address is free, for a resource of another name.
+    pub fn relocate(&mut self, from: &Address, to: &Address, generation: u32) {
+        let Some(mut moved) = self.resources.remove(from) else { return };
+        self.tombstones.insert(from.clone(), Tombstone { generation: moved.generation, retained: false });
+        self.tombstones.remove(to);
+        for other in self.resources.values_mut().filter(|other| other.dependencies.contains(from)) {
+            let dependencies = &mut Arc::make_mut(other).dependencies;
+            dependencies.iter_mut().filter(|on| *on == from).for_each(|on| *on = to.clone());
+            dependencies.sort();
+        }
+        let record = Arc::make_mut(&mut moved);
+        record.address = to.clone();
+        record.generation = generation;
+        self.resources.insert(to.clone(), moved);
+    }
+
     /// An output of a resource.
     pub fn output(&self, reference: &Reference) -> Option<Value> {
-        self.resources.get(&reference.address)?.outputs.get(&reference.output).cloned()
+        self.resources.get(&reference.address)?.outputs.get(&reference.output)
     }
 
     /// Every resource that is in the cloud as far as lake knows: what is current, and what is still to be deleted.

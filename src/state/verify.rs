@@ -45,13 +45,10 @@ pub fn verify(snapshot: &Snapshot) -> Result<(), Unsound> {
         if *address != recorded.address {
             return Err(Unsound::Misfiled { filed: address.clone(), found: recorded.address.clone() });
         }
-        graph.insert(address);
-        for on in &recorded.dependencies {
-            if !snapshot.resources.contains_key(on) {
-                return Err(Unsound::Dangling { of: address.clone(), on: on.clone() });
-            }
-            graph.order(address, on);
+        if let Some(on) = recorded.dependencies.iter().find(|on| !snapshot.resources.contains_key(*on)) {
+            return Err(Unsound::Dangling { of: address.clone(), on: on.clone() });
         }
+        graph.order_all(address, &recorded.dependencies);
     }
     for recorded in snapshot.known() {
         if !identities.insert((recorded.address.kind(), &recorded.identity)) {
@@ -64,7 +61,7 @@ pub fn verify(snapshot: &Snapshot) -> Result<(), Unsound> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{resource::Fields, state::Recorded};
+    use crate::{resource::Packed, state::Recorded};
 
     fn snapshot(resources: &[(&str, &str, &[&str])]) -> Snapshot {
         let mut snapshot = Snapshot::new("flights", "local");
@@ -74,8 +71,8 @@ mod tests {
                 address: address.clone(),
                 generation: 1,
                 identity: (*identity).to_owned(),
-                inputs: Fields::new(),
-                outputs: Fields::new(),
+                inputs: Packed::default(),
+                outputs: Packed::default(),
                 dependencies: dependencies.iter().map(|name| Address::new("fake:test:Thing", *name)).collect(),
                 retain: false,
             };

@@ -1,12 +1,18 @@
 //! One integration binary. `tidy` holds the lines of docs/ARCHITECTURE.md; the others drive the real binary against
 //! the real embedded cloud.
 
+mod abroad;
+mod apply_policy;
+mod aws;
 mod chain;
 mod config;
 mod control;
 mod convert;
 mod faults;
+mod interrupt;
+mod kill;
 mod mail;
+mod ministack;
 mod models;
 mod peers;
 mod pipeline;
@@ -15,6 +21,8 @@ mod policies;
 mod python;
 mod rebuilt;
 mod record;
+mod state;
+mod state_s3;
 mod status;
 mod tidy;
 mod transforms;

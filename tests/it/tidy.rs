@@ -144,6 +144,7 @@ fn no_room_knows_a_room_that_it_must_not_know() {
             vec!["apply", "cli", "cloud", "executor", "files", "pipeline", "plan", "provider", "refresh", "state"],
         ),
         ("apply", vec!["cli", "cloud", "config", "executor", "pipeline", "program"]),
+        ("recover", vec!["apply", "cli", "cloud", "config", "executor", "pipeline", "program"]),
         ("refresh", vec!["apply", "cli", "cloud", "config", "executor", "pipeline", "program"]),
         ("config", vec!["apply", "cli", "cloud", "executor", "pipeline", "plan", "provider", "refresh", "state"]),
         ("package", vec!["apply", "cli", "cloud", "pipeline", "plan", "provider", "refresh", "state"]),

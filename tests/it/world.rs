@@ -129,6 +129,11 @@ impl Project {
         lake(&self.path(), args)
     }
 
+    /// Runs `lake` in the project with these variables besides.
+    pub fn lake_with(&self, env: &[(String, String)], args: &[&str]) -> Ran {
+        ran(command(&self.path(), args).envs(env.iter().cloned()))
+    }
+
     /// Starts `lake` in the project and does not wait for it.
     pub fn spawn(&self, args: &[&str]) -> std::process::Child {
         command(&self.path(), args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -213,7 +218,11 @@ impl Drop for Project {
 
 /// Runs `lake` in a folder.
 pub fn lake(folder: &Path, args: &[&str]) -> Ran {
-    let output = command(folder, args).output().unwrap();
+    ran(&mut command(folder, args))
+}
+
+fn ran(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

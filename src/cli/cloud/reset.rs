@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     cli::{context::Context, error::CliError},
     config::Target,
-    state::store::{Local, Store},
+    state::store::{Local, StateError, Store},
 };
 
 use super::{files::Files, process, status::folder_bytes};
@@ -56,6 +56,19 @@ async fn refuse_when_used(context: &Context) -> Result<(), CliError> {
             && is_embedded(context, &name)
         {
             used.push(format!("`{name}` ({} resources)", snapshot.resources.len() + snapshot.deposed.len()));
+        }
+    }
+    // State that lies in the cloud itself goes with it.
+    let config = context.config().ok();
+    let stacks = config.iter().flat_map(|config| config.stacks.values());
+    for stack in stacks.filter(|stack| stack.target == Target::Embedded && stack.state.is_some()) {
+        let loaded = match context.store(stack).await?.load().await {
+            Err(StateError::NoBucket { .. }) => None,
+            loaded => loaded?,
+        };
+        if let Some(snapshot) = loaded.map(|loaded| loaded.snapshot).filter(|snapshot| !snapshot.is_empty()) {
+            let resources = snapshot.resources.len() + snapshot.deposed.len();
+            used.push(format!("`{}` ({resources} resources)", stack.name));
         }
     }
     if used.is_empty() {

@@ -1,6 +1,6 @@
 use crate::{
     resource::{
-        Fields, Program,
+        Packed, Program,
         aws::{
             iam::Role,
             s3::{Bucket, BucketVersioning},
@@ -64,8 +64,8 @@ fn what_is_applied_has_no_dashed_border() {
         address: address.clone(),
         generation: 0,
         identity: "flights-local-raw-1a2b3c".into(),
-        inputs: Fields::default(),
-        outputs: Fields::default(),
+        inputs: Packed::default(),
+        outputs: Packed::default(),
         dependencies: Vec::new(),
         retain: false,
     };

@@ -13,7 +13,7 @@ pub(super) fn tree(console: &Console, program: &Program, snapshot: Option<&Snaps
     let mut users: BTreeMap<Address, Vec<Address>> = BTreeMap::new();
     for declared in program.resources() {
         for dependency in declared.dependencies() {
-            users.entry(dependency).or_default().push(declared.address.clone());
+            users.entry(dependency.clone()).or_default().push(declared.address.clone());
         }
     }
     let mut view = Tree { console, users, snapshot, shown: BTreeSet::new() };

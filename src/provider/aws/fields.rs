@@ -77,6 +77,11 @@ pub(super) fn has_all(present: &Tags, tags: &Tags) -> bool {
     tags.iter().all(|(key, value)| present.get(key) == Some(value))
 }
 
+/// A prefix as the SDKs take it: an empty one is none.
+pub(super) fn begins_with(prefix: &str) -> Option<String> {
+    (!prefix.is_empty()).then(|| prefix.to_owned())
+}
+
 /// A value of the target's inputs, as it stands there.
 pub(super) fn input<'a>(target: Target<'a>, name: &str) -> Option<&'a Value> {
     target.inputs.get(name)

@@ -97,7 +97,7 @@ impl Clients {
 /// Every kind of [`crate::resource::aws`], speaking to the cloud that `config` names and uploading from `assets`.
 pub fn provider(config: &SdkConfig, assets: Assets) -> Provider {
     let clients = Clients::new(config);
-    let kinds: [Box<dyn Kind>; 28] = [
+    let kinds: [Box<dyn Kind>; 29] = [
         Box::new(s3::BucketKind::new(&clients)),
         Box::new(s3::VersioningKind::new(&clients)),
         Box::new(s3::EncryptionKind::new(&clients)),
@@ -115,6 +115,7 @@ pub fn provider(config: &SdkConfig, assets: Assets) -> Provider {
         Box::new(lambda::PermissionKind::new(&clients)),
         Box::new(lambda::EventInvokeConfigKind::new(&clients)),
         Box::new(glue::DatabaseKind::new(&clients)),
+        Box::new(glue::ClassifierKind::new(&clients)),
         Box::new(glue::CrawlerKind::new(&clients)),
         Box::new(glue::TablesKind::new(&clients)),
         Box::new(sqs::QueueKind::new(&clients)),

@@ -50,6 +50,32 @@ impl Resource for Tables {
     };
 }
 
+/// `aws:glue:Classifier` for CSV: tells a crawler how files are written, where it is not to find out. Output: `name`. It
+/// takes no tags and is part of nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classifier {
+    /// Field delimiter; absent: found out.
+    #[serde(default)]
+    pub delimiter: Option<Input<String>>,
+    /// Quote character; absent: `"`.
+    #[serde(default)]
+    pub quote: Option<Input<String>>,
+    /// Whether the first record names the columns: `PRESENT`, `ABSENT` or `UNKNOWN`.
+    pub header: Input<String>,
+}
+
+impl Resource for Classifier {
+    const SCHEMA: &'static Schema = &Schema {
+        kind: "aws:glue:Classifier",
+        // https://docs.aws.amazon.com/glue/latest/webapi/API_CreateCsvClassifierRequest.html
+        naming: Naming::Physical { prefix: "", separator: '-', length_max: 255 },
+        ownership: Ownership::Intent,
+        replace_on: &[],
+        volatile_outputs: &[],
+    };
+}
+
 /// `aws:glue:Crawler` of one S3 path, on demand. Outputs: `name`, `arn`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -32,6 +32,7 @@ pub const SCHEMAS: &[&Schema] = &[
     lambda::Permission::SCHEMA,
     lambda::EventInvokeConfig::SCHEMA,
     glue::Database::SCHEMA,
+    glue::Classifier::SCHEMA,
     glue::Crawler::SCHEMA,
     glue::Tables::SCHEMA,
     sqs::Queue::SCHEMA,

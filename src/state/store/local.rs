@@ -14,14 +14,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Guard, Holder, Medium, StateError};
+use super::{Files, Guard, HISTORY_MAX, Holder, Life, Mark, Medium, Resumed, Standing, StateError};
 use crate::{
     failpoint::{self, before_write},
     files,
 };
-
-/// How many earlier bases are kept, with their journals.
-const HISTORY_MAX: usize = 50;
 
 /// State on the local disk.
 #[derive(Debug, Clone)]
@@ -58,7 +55,7 @@ impl Local {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
         match fs::read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -99,20 +96,62 @@ impl Local {
         };
         files::create_private_folder(&self.folder).map_err(failed(&self.folder))?;
         self.keep(serial)?;
+        self.put(base, header)
+    }
+
+    fn put(&self, base: &[u8], header: &[u8]) -> Result<(), StateError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StateError::io(&path, source)
+        };
         for (name, bytes) in [("state.json", base), ("journal", header)] {
             let path = self.path(name);
-            let written = match before_write().map_err(failed(&path))? {
-                failpoint::Write::Whole => files::write_durably(&path, bytes),
-                failpoint::Write::Torn => fs::write(self.path(".torn"), &bytes[..bytes.len() / 2]),
-            };
-            written.map_err(failed(&path))?;
-            if self.path(".torn").exists() {
-                failpoint::die();
+            match before_write().map_err(failed(&path))? {
+                failpoint::Write::Whole => files::write_durably(&path, bytes).map_err(failed(&path))?,
+                failpoint::Write::Torn => {
+                    fs::write(self.path(".torn"), &bytes[..bytes.len() / 2]).map_err(failed(&path))?;
+                    failpoint::die();
+                }
             }
         }
         let journal = self.open_journal(header.len() as u64).map_err(failed(&self.path("journal")))?;
         *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
         Ok(())
+    }
+
+    /// Links what is at `from`, if anything, to the same name with `.damaged-mark` behind it.
+    fn set_aside(&self, from: &Path, mark: &str) -> Result<(), StateError> {
+        let mut name = from.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".damaged-{mark}"));
+        let to = from.with_file_name(name);
+        match before_write().and_then(|_| fs::hard_link(from, &to)) {
+            // Put aside before a crash.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                Err(StateError::io(&to, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn mend_now(&self, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError> {
+        for name in ["state.json", "journal"] {
+            self.set_aside(&self.path(name), mark)?;
+        }
+        files::sync_folder(&self.folder).map_err(|source| StateError::io(&self.folder, source))?;
+        self.put(base, header)
+    }
+
+    fn discard_now(&self, serial: u64, mark: &str) -> Result<(), StateError> {
+        for what in ["journal", "json"] {
+            let path = self.historic_path(serial, what);
+            self.set_aside(&path, mark)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StateError::io(&path, error)),
+                _ => {}
+            }
+        }
+        let history = self.path("history");
+        files::sync_folder(&history).map_err(|source| StateError::io(&history, source))
     }
 
     /// Links base and journal into the history, and drops the oldest there. A first base has nothing to be kept.
@@ -243,20 +282,25 @@ impl Medium for Local {
         self.folder.display().to_string()
     }
 
-    async fn base(&self) -> Result<Option<Vec<u8>>, StateError> {
-        self.blocking(|local| local.read(&local.path("state.json"))).await
+    async fn read(&self) -> Result<Files, StateError> {
+        self.blocking(|local| {
+            let base = local.read_file(&local.path("state.json"))?;
+            let journal = local.read_file(&local.path("journal"))?.unwrap_or_default();
+            Ok(Files { base, journal, mark: Mark::default() })
+        })
+        .await
     }
 
-    async fn journal(&self) -> Result<Vec<u8>, StateError> {
-        self.blocking(|local| Ok(local.read(&local.path("journal"))?.unwrap_or_default())).await
-    }
-
-    async fn resume(&self, guard: &dyn Guard, length: u64, _groups: u64) -> Result<(), StateError> {
+    async fn resume(&self, guard: &dyn Guard, _mark: &Mark, length: u64) -> Result<Resumed, StateError> {
         guard.check()?;
+        if length == 0 {
+            // A base without its journal: the format without journals, or a crash between the two.
+            return Ok(Resumed::ReplaceBase);
+        }
         self.blocking(move |local| {
             let opened = local.open_journal(length).map_err(|source| StateError::io(&local.path("journal"), source))?;
             *local.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-            Ok(())
+            Ok(Resumed::GoesOn)
         })
         .await
     }
@@ -276,6 +320,18 @@ impl Medium for Local {
         self.blocking(move |local| local.replace_now(&base, &header, serial)).await
     }
 
+    async fn mend(&self, guard: &dyn Guard, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError> {
+        guard.check()?;
+        let (base, header, mark) = (base.to_owned(), header.to_owned(), mark.to_owned());
+        self.blocking(move |local| local.mend_now(&base, &header, &mark)).await
+    }
+
+    async fn discard(&self, guard: &dyn Guard, serial: u64, mark: &str) -> Result<(), StateError> {
+        guard.check()?;
+        let mark = mark.to_owned();
+        self.blocking(move |local| local.discard_now(serial, &mark)).await
+    }
+
     async fn history(&self) -> Result<Vec<u64>, StateError> {
         self.blocking(Local::kept).await
     }
@@ -284,7 +340,7 @@ impl Medium for Local {
         self.blocking(move |local| {
             let path = local.historic_path(serial, "json");
             let base = fs::read(&path).map_err(|source| StateError::io(&path, source))?;
-            Ok((base, local.read(&local.historic_path(serial, "journal"))?.unwrap_or_default()))
+            Ok((base, local.read_file(&local.historic_path(serial, "journal"))?.unwrap_or_default()))
         })
         .await
     }
@@ -293,13 +349,14 @@ impl Medium for Local {
         self.blocking(move |local| local.lock_now(&holder)).await.map(|held| Box::new(held) as Box<dyn Guard>)
     }
 
-    async fn holder(&self) -> Result<Option<Holder>, StateError> {
+    async fn standing(&self) -> Result<Option<Standing>, StateError> {
         self.blocking(|local| {
             let path = local.path("lock");
             let Ok(mut file) = OpenOptions::new().read(true).open(&path) else { return Ok(None) };
+            let life = Life::Lives("its process keeps the file locked; the lock would end with it".to_owned());
             match file.try_lock_shared() {
                 Ok(()) => Ok(None),
-                Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
+                Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file).map(|holder| Standing { holder, life })),
                 Err(TryLockError::Error(source)) => Err(StateError::io(&path, source)),
             }
         })

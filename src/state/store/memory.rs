@@ -4,22 +4,24 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::{Guard, Holder, Medium, StateError};
+use super::{Files, Guard, Holder, Mark, Medium, Resumed, Standing, StateError};
 
 /// Base and journal.
-type Files = (Option<Vec<u8>>, Vec<u8>);
+pub type Kept = (Option<Vec<u8>>, Vec<u8>);
 
 /// State in memory. Copies are the same state, so that it outlives whoever writes it.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    files: Arc<Mutex<Files>>,
-    past: Arc<Mutex<Vec<(u64, Files)>>>,
+    /// Base and journal as they are.
+    pub files: Arc<Mutex<Kept>>,
+    /// The history, by serial.
+    pub past: Arc<Mutex<Vec<(u64, Kept)>>>,
     /// Writes that work before every later one fails, as on a full disk; none for no end.
     pub room: Arc<Mutex<Option<u32>>>,
 }
 
 impl Memory {
-    fn write(&self, body: impl FnOnce(&mut Files)) -> Result<(), StateError> {
+    fn write(&self, body: impl FnOnce(&mut Kept)) -> Result<(), StateError> {
         if let Some(room) = self.room.lock().unwrap().as_mut() {
             *room = room
                 .checked_sub(1)
@@ -54,16 +56,17 @@ impl Medium for Memory {
         "memory".to_owned()
     }
 
-    async fn base(&self) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.files.lock().unwrap().0.clone())
+    async fn read(&self) -> Result<Files, StateError> {
+        let (base, journal) = self.files.lock().unwrap().clone();
+        Ok(Files { base, journal, mark: Mark::default() })
     }
 
-    async fn journal(&self) -> Result<Vec<u8>, StateError> {
-        Ok(self.files.lock().unwrap().1.clone())
-    }
-
-    async fn resume(&self, _guard: &dyn Guard, length: u64, _groups: u64) -> Result<(), StateError> {
-        self.write(|files| files.1.truncate(length as usize))
+    async fn resume(&self, _guard: &dyn Guard, _mark: &Mark, length: u64) -> Result<Resumed, StateError> {
+        if length == 0 {
+            return Ok(Resumed::ReplaceBase);
+        }
+        self.write(|files| files.1.truncate(length as usize))?;
+        Ok(Resumed::GoesOn)
     }
 
     async fn append(&self, _guard: &dyn Guard, group: &[u8]) -> Result<(), StateError> {
@@ -81,6 +84,15 @@ impl Medium for Memory {
         Ok(())
     }
 
+    async fn mend(&self, _guard: &dyn Guard, base: &[u8], header: &[u8], _mark: &str) -> Result<(), StateError> {
+        self.write(|files| *files = (Some(base.to_owned()), header.to_owned()))
+    }
+
+    async fn discard(&self, _guard: &dyn Guard, serial: u64, _mark: &str) -> Result<(), StateError> {
+        self.past.lock().unwrap().retain(|(at, _)| *at != serial);
+        Ok(())
+    }
+
     async fn history(&self) -> Result<Vec<u64>, StateError> {
         Ok(self.past.lock().unwrap().iter().map(|(serial, _)| *serial).collect())
     }
@@ -95,7 +107,7 @@ impl Medium for Memory {
         Ok(Box::new(Free(holder)))
     }
 
-    async fn holder(&self) -> Result<Option<Holder>, StateError> {
+    async fn standing(&self) -> Result<Option<Standing>, StateError> {
         Ok(None)
     }
 

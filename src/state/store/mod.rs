@@ -4,13 +4,15 @@ mod local;
 mod lock;
 #[cfg(test)]
 pub(crate) mod memory;
+mod s3;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 pub use local::Local;
-pub use lock::{Guard, Holder, Lock};
+pub use lock::{Guard, Holder, Life, Lock, Locks, Replaced, Standing};
+pub use s3::S3;
 
 use super::{
     Edit, FormatError, Journal, Snapshot, Unsound,
@@ -18,7 +20,13 @@ use super::{
 };
 
 /// Times that a state is read again because it was replaced while it was read.
-const READS_MAX: u32 = 5;
+pub(super) const READS_MAX: u32 = 5;
+/// How many earlier bases are kept, with their journals.
+const HISTORY_MAX: usize = 50;
+/// Pause before a lock that somebody has is asked for again; doubles with each further time.
+const LOCK_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause before a lock is asked for again.
+const LOCK_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A place for base, journal and lock of one stack.
 ///
@@ -30,15 +38,12 @@ pub trait Medium: fmt::Debug + Send + Sync {
     /// What people call the place: a path, a URL.
     fn name(&self) -> String;
 
-    /// The base; `None` where there is none.
-    async fn base(&self) -> Result<Option<Vec<u8>>, StateError>;
+    /// The base, and all that was appended since it was replaced.
+    async fn read(&self) -> Result<Files, StateError>;
 
-    /// All that was appended since the base was replaced, header included; empty where there is nothing.
-    async fn journal(&self) -> Result<Vec<u8>, StateError>;
-
-    /// Goes on with the journal after its first `length` bytes, of which `groups` groups were read: what is torn
-    /// behind them is cut off. Called before the first append.
-    async fn resume(&self, guard: &dyn Guard, length: u64, groups: u64) -> Result<(), StateError>;
+    /// Goes on with the journal that was read at `mark`, after its first `length` bytes: what is torn behind them is
+    /// cut off. Called before the first append; a journal without a byte is never gone on with.
+    async fn resume(&self, guard: &dyn Guard, mark: &Mark, length: u64) -> Result<Resumed, StateError>;
 
     /// Adds a group to the journal.
     async fn append(&self, guard: &dyn Guard, group: &[u8]) -> Result<(), StateError>;
@@ -46,6 +51,13 @@ pub trait Medium: fmt::Debug + Send + Sync {
     /// Replaces the base, and begins its journal with `header`. Those that were there go into the history, as the
     /// state up to `serial`.
     async fn replace(&self, guard: &dyn Guard, base: &[u8], header: &[u8], serial: u64) -> Result<(), StateError>;
+
+    /// Replaces a base and a journal that are damaged or gone. What was there stays beside, under names with `mark` in
+    /// them, and not in the history.
+    async fn mend(&self, guard: &dyn Guard, base: &[u8], header: &[u8], mark: &str) -> Result<(), StateError>;
+
+    /// Takes a damaged state out of the history; it stays beside, under a name with `mark` in it.
+    async fn discard(&self, guard: &dyn Guard, serial: u64, mark: &str) -> Result<(), StateError>;
 
     /// Serials of the states in the history, the oldest first.
     async fn history(&self) -> Result<Vec<u64>, StateError>;
@@ -56,18 +68,55 @@ pub trait Medium: fmt::Debug + Send + Sync {
     /// Takes the lock for `holder`, whose fencing number is set to one above any before.
     async fn lock(&self, holder: Holder) -> Result<Box<dyn Guard>, StateError>;
 
-    /// Who has the lock; `None` when nobody has.
-    async fn holder(&self) -> Result<Option<Holder>, StateError>;
+    /// Who has the lock, and whether that one still lives; `None` when nobody has it.
+    async fn standing(&self) -> Result<Option<Standing>, StateError>;
 
     /// Takes the lock from `holder`, whoever that is now refused everything; nothing happens when somebody else has it
     /// by now.
     async fn unlock(&self, holder: &Holder) -> Result<(), StateError>;
 }
 
+/// What lies in a medium.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The base, if there is one.
+    pub base: Option<Vec<u8>>,
+    /// What was appended since, header included; empty where nothing was.
+    pub journal: Vec<u8>,
+    /// Which of the medium's objects these were.
+    pub mark: Mark,
+}
+
+/// What a medium read, where it has to know that again when it writes: nothing that was written since by others is
+/// written over. A folder under its lock has no need of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Version of the base.
+    version: Option<String>,
+    /// Name of its journal.
+    journal: Option<String>,
+    /// Number of the journal's next object.
+    next: u64,
+    /// Bytes of the journal.
+    length: u64,
+    /// Nothing may be appended to the journal any more.
+    sealed: bool,
+}
+
+/// Whether a journal can be gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    /// What comes is appended.
+    GoesOn,
+    /// The base has to be replaced first.
+    ReplaceBase,
+}
+
 /// A stack's state, wherever it lies.
 #[derive(Debug, Clone)]
 pub struct Store {
     medium: Arc<dyn Medium>,
+    locks: Locks,
 }
 
 /// A state as it was read, and where its journal ends.
@@ -81,6 +130,8 @@ pub struct Loaded {
     pub(super) length: u64,
     /// Its last group.
     pub(super) group: u64,
+    /// What it was read from.
+    pub(super) mark: Mark,
 }
 
 /// A state in the history.
@@ -95,7 +146,13 @@ pub struct Historic {
 impl Store {
     /// The state in `medium`.
     pub fn new(medium: impl Medium + 'static) -> Self {
-        Store { medium: Arc::new(medium) }
+        Store { medium: Arc::new(medium), locks: Locks::default() }
+    }
+
+    /// The same state, whose locks are among `locks` while they are held.
+    #[must_use]
+    pub fn among(self, locks: &Locks) -> Self {
+        Store { locks: locks.clone(), ..self }
     }
 
     /// What people call the place.
@@ -124,36 +181,72 @@ impl Store {
     }
 
     async fn try_load(&self) -> Result<Option<Loaded>, StateError> {
-        let Some(bytes) = self.medium.base().await? else { return Ok(None) };
-        let journal = self.medium.journal().await?;
-        self.read(&bytes, &journal).map(Some).map_err(|error| self.damaged(error))
+        let Files { base, journal, mark } = self.medium.read().await?;
+        let Some(base) = base else {
+            // A stack whose base somebody has lost is not a new one: that would be made once more.
+            let is_new = journal.is_empty() && self.medium.history().await?.is_empty();
+            return if is_new { Ok(None) } else { Err(self.damaged(FormatError::Missing)) };
+        };
+        self.read(base, &journal, mark).map(Some).map_err(|error| self.damaged(error))
     }
 
-    fn read(&self, bytes: &[u8], journal: &[u8]) -> Result<Loaded, FormatError> {
+    pub(super) fn read(&self, bytes: Vec<u8>, journal: &[u8], mark: Mark) -> Result<Loaded, FormatError> {
+        let base_bytes = bytes.len() as u64;
         let base = format::decode(bytes)?;
         let replay = format::replay(journal, &base)?;
         let Base { snapshot, .. } = base;
-        let base_bytes = bytes.len() as u64;
         let Some(replay) = replay else {
-            return Ok(Loaded { snapshot, base_bytes, length: 0, group: 0 });
+            return Ok(Loaded { snapshot, base_bytes, length: 0, group: 0, mark });
         };
         let snapshot = format::replayed(snapshot, &replay.edits)?;
         let length = replay.length as u64;
-        Ok(Loaded { snapshot, base_bytes, length, group: replay.group })
+        Ok(Loaded { snapshot, base_bytes, length, group: replay.group, mark })
     }
 
-    fn damaged(&self, source: FormatError) -> StateError {
+    pub(super) fn damaged(&self, source: FormatError) -> StateError {
         StateError::Damaged { place: self.name(), source: Arc::new(source) }
     }
 
     /// Takes the stack's lock for `command`.
     pub async fn lock(&self, command: &str) -> Result<Lock, StateError> {
-        Ok(Lock::new(self.medium.lock(Holder::this(command)).await?))
+        let guard = self.medium.lock(Holder::this(command)).await?;
+        Ok(Lock::new(guard.into(), self.locks.clone()))
+    }
+
+    /// [`Store::lock`] that waits up to `patience` for whoever has it; `waiting` is told once who that is.
+    pub async fn lock_within(
+        &self,
+        command: &str,
+        patience: Duration,
+        waiting: impl FnOnce(&Holder),
+    ) -> Result<Lock, StateError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        let (mut pause, mut waiting) = (LOCK_PAUSE, Some(waiting));
+        loop {
+            let holder = match self.lock(command).await {
+                Err(StateError::Locked(holder)) => holder,
+                result => return result,
+            };
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            if left.is_zero() {
+                return Err(StateError::Locked(holder));
+            }
+            if let Some(waiting) = waiting.take() {
+                waiting(&holder);
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LOCK_PAUSE_MAX);
+        }
     }
 
     /// Who has the lock.
     pub async fn holder(&self) -> Result<Option<Holder>, StateError> {
-        self.medium.holder().await
+        Ok(self.standing().await?.map(|standing| standing.holder))
+    }
+
+    /// Who has the lock, and whether that one still lives.
+    pub async fn standing(&self) -> Result<Option<Standing>, StateError> {
+        self.medium.standing().await
     }
 
     /// Takes the lock from `holder`.
@@ -161,7 +254,7 @@ impl Store {
         self.medium.unlock(holder).await
     }
 
-    /// Writes the first state of a stack, or one in place of a state that cannot be read any more.
+    /// Writes the first state of a stack, or one in place of a state that has nothing in it.
     pub async fn create(&self, lock: &Lock, snapshot: &Snapshot) -> Result<(), StateError> {
         let (base, sha256) = format::encode(snapshot).map_err(StateError::unwritable)?;
         let header = format::header(&sha256, snapshot.serial);
@@ -181,17 +274,17 @@ impl Store {
     /// The state of the history that ends at `serial`, by its beginning and what was done since.
     pub async fn historic(&self, serial: u64) -> Result<Historic, StateError> {
         let (base, journal) = self.medium.historic(serial).await?;
-        self.read_historic(&base, &journal).map_err(|error| self.damaged(error))
+        self.read_historic(base, &journal).map_err(|error| self.damaged(error))
     }
 
     /// The present state, by its base and what was done since.
     pub async fn present(&self) -> Result<Option<Historic>, StateError> {
-        let Some(base) = self.medium.base().await? else { return Ok(None) };
-        let journal = self.medium.journal().await?;
-        self.read_historic(&base, &journal).map(Some).map_err(|error| self.damaged(error))
+        let Files { base, journal, .. } = self.medium.read().await?;
+        let Some(base) = base else { return Ok(None) };
+        self.read_historic(base, &journal).map(Some).map_err(|error| self.damaged(error))
     }
 
-    fn read_historic(&self, base: &[u8], journal: &[u8]) -> Result<Historic, FormatError> {
+    fn read_historic(&self, base: Vec<u8>, journal: &[u8]) -> Result<Historic, FormatError> {
         let base = format::decode(base)?;
         let edits = format::replay(journal, &base)?.map_or_else(Vec::new, |replay| replay.edits);
         Ok(Historic { base: base.snapshot, edits })
@@ -230,8 +323,17 @@ pub enum StateError {
         /// What the service says.
         message: String,
     },
+    /// The bucket that is to keep the state.
+    #[error("the bucket `{bucket}`, which is to keep the state, does not exist")]
+    NoBucket {
+        /// Its name.
+        bucket: String,
+    },
     /// Somebody else is at it.
-    #[error("the stack is locked by {0}\nwait for it to end; `lake state unlock` tells whether it still lives")]
+    #[error(
+        "the stack is locked by {0}\n\
+         wait for it to end (`--lock-timeout 60` does); `lake state unlock` tells whether it still lives"
+    )]
     Locked(Box<Holder>),
     /// Somebody has taken the lock away.
     #[error(

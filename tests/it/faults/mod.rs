@@ -21,6 +21,7 @@ use std::{
     time::Instant,
 };
 
+pub use self::scenario::Dice;
 use self::{scenario::Scenario, shop::Lake};
 
 /// Runs of a test run that asks for no number: about a minute.

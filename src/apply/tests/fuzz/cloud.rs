@@ -276,7 +276,7 @@ impl Watch<'_> {
             let covers = intent.operation == verb || intent.operation == "create" && verb == "update";
             kind_of(planned.address.kind()) == self.key.0
                 && planned.identity == self.key.1
-                && planned.inputs == *inputs
+                && planned.inputs.unpack() == *inputs
                 && covers
         });
         let intent = intents.last().ok_or("no intent was durable before")?;

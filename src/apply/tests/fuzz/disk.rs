@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::shared::Shared;
-use crate::state::store::{Guard, Holder, Medium, StateError};
+use crate::state::store::{Files, Guard, Holder, Mark, Medium, Resumed, Standing, StateError};
 
 /// The disk. Copies are the same one.
 #[derive(Debug, Clone)]
@@ -52,20 +52,20 @@ impl Medium for Disk {
         "disk".to_owned()
     }
 
-    async fn base(&self) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.base.lock().unwrap().clone())
+    async fn read(&self) -> Result<Files, StateError> {
+        let (base, journal) = (self.base.lock().unwrap().clone(), self.journal.lock().unwrap().clone());
+        Ok(Files { base, journal, mark: Mark::default() })
     }
 
-    async fn journal(&self) -> Result<Vec<u8>, StateError> {
-        Ok(self.journal.lock().unwrap().clone())
-    }
-
-    async fn resume(&self, _guard: &dyn Guard, length: u64, _groups: u64) -> Result<(), StateError> {
+    async fn resume(&self, _guard: &dyn Guard, _mark: &Mark, length: u64) -> Result<Resumed, StateError> {
+        if length == 0 {
+            return Ok(Resumed::ReplaceBase);
+        }
         self.shared.moment().await;
         self.room()?;
         self.journal.lock().unwrap().truncate(length as usize);
         self.shared.moment().await;
-        Ok(())
+        Ok(Resumed::GoesOn)
     }
 
     async fn append(&self, _guard: &dyn Guard, group: &[u8]) -> Result<(), StateError> {
@@ -90,6 +90,14 @@ impl Medium for Disk {
         Ok(())
     }
 
+    async fn mend(&self, _guard: &dyn Guard, _base: &[u8], _header: &[u8], _mark: &str) -> Result<(), StateError> {
+        unreachable!("nothing is repaired")
+    }
+
+    async fn discard(&self, _guard: &dyn Guard, _serial: u64, _mark: &str) -> Result<(), StateError> {
+        unreachable!("nothing is repaired")
+    }
+
     async fn history(&self) -> Result<Vec<u64>, StateError> {
         Ok(Vec::new())
     }
@@ -102,7 +110,7 @@ impl Medium for Disk {
         Ok(Box::new(Held(holder)))
     }
 
-    async fn holder(&self) -> Result<Option<Holder>, StateError> {
+    async fn standing(&self) -> Result<Option<Standing>, StateError> {
         Ok(None)
     }
 

@@ -135,7 +135,10 @@ impl Layout {
             }
         }
         set("on", Value::Array(edges));
-        Declared { address: address(self, slot).expect("it is declared"), inputs, after, retain: node.retain }
+        let mut declared = Declared::new(address(self, slot).expect("it is declared"), &inputs);
+        declared.retain = node.retain;
+        after.into_iter().for_each(|earlier| declared.come_after(earlier));
+        declared
     }
 
     /// The program.

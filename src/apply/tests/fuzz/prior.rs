@@ -10,7 +10,7 @@ use super::{
     kinds::{KEYED, NAMED, SCHEMAS, WHOLE, address, kind_of},
 };
 use crate::{
-    resource::{Declared, Fields, Naming, is_unknown, physical_name, resolve},
+    resource::{Declared, Fields, Naming, Packed, is_unknown, physical_name, resolve},
     state::{Intent, Recorded, Snapshot, Tombstone},
 };
 
@@ -58,7 +58,8 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn planned(&self, declared: &Declared, generation: u32) -> Option<Recorded> {
         let known = |value| resolve(value, &|reference| self.snapshot.output(reference));
-        let inputs: Fields = declared.inputs.iter().map(|(name, value)| (name.clone(), known(value))).collect();
+        let inputs: Fields =
+            declared.inputs.unpack().iter().map(|(name, value)| (name.clone(), known(value))).collect();
         if inputs.values().any(is_unknown) {
             return None;
         }
@@ -71,8 +72,8 @@ impl Builder<'_> {
                 fields.iter().map(|field| inputs[*field].as_str().unwrap_or_default()).collect::<Vec<_>>().join("/")
             }
         };
-        let dependencies = declared.dependencies();
-        let (outputs, retain) = (Fields::new(), declared.retain);
+        let dependencies = declared.dependencies().to_vec();
+        let (inputs, outputs, retain) = (Packed::from(inputs), Packed::default(), declared.retain);
         Some(Recorded { address, generation, identity, inputs, outputs, dependencies, retain })
     }
 
@@ -84,7 +85,7 @@ impl Builder<'_> {
     }
 
     fn put(&self, planned: &Recorded) -> Fields {
-        self.cloud.put(&key_of(planned), &planned.inputs, Cloud::tags(&self.snapshot, planned), false)
+        self.cloud.put(&key_of(planned), &planned.inputs.unpack(), Cloud::tags(&self.snapshot, planned), false)
     }
 
     fn record(&mut self, declared: &Declared, mark: Mark) {
@@ -92,7 +93,7 @@ impl Builder<'_> {
         let generation = if mark == Mark::Replaced && kind == NAMED { 2 } else { 1 };
         let Some(planned) = self.planned(declared, generation).filter(|it| !self.is_known(it)) else { return };
         let outputs = self.put(&planned);
-        let recorded = Recorded { outputs, ..planned };
+        let recorded = Recorded { outputs: outputs.into(), ..planned };
         if mark == Mark::Replaced {
             self.depose(&recorded, declared);
         }
@@ -103,15 +104,15 @@ impl Builder<'_> {
     fn depose(&mut self, recorded: &Recorded, declared: &Declared) {
         let Some(mut old) = self.planned(declared, 1) else { return };
         if kind_of(old.address.kind()) == NAMED {
-            old.inputs.insert("shape".to_owned(), json!(77));
-        } else if old.inputs.contains_key("key") {
+            set(&mut old, "shape", json!(77));
+        } else if old.inputs.get("key").is_some() {
             rename(&mut old);
         }
         if old.identity == recorded.identity || self.is_known(&old) {
             return;
         }
         let outputs = self.put(&old);
-        self.snapshot.deposed.push(Recorded { outputs, ..old }.into());
+        self.snapshot.deposed.push(Recorded { outputs: outputs.into(), ..old }.into());
     }
 
     /// A resource that is not recorded: its call had begun, or it had gone.
@@ -139,7 +140,7 @@ impl Builder<'_> {
 
     fn intend(&mut self, planned: Recorded, operation: &str, observed_absent: bool) {
         let operation = operation.to_owned();
-        let planned = Recorded { outputs: Fields::new(), ..planned };
+        let planned = Recorded { outputs: Packed::default(), ..planned };
         self.snapshot.pending.push(Intent { planned, operation, observed_absent }.into());
     }
 
@@ -157,10 +158,10 @@ impl Builder<'_> {
             Mark::Gone => self.cloud.take(&key),
             Mark::Updating { done } => {
                 let mut planned = recorded;
-                planned.inputs.insert("value".to_owned(), json!(55));
-                planned.inputs.insert("secret".to_owned(), json!(55));
+                set(&mut planned, "value", json!(55));
+                set(&mut planned, "secret", json!(55));
                 if let Some(thing) = self.cloud.things.lock().unwrap().get_mut(&key).filter(|_| done) {
-                    thing.inputs = planned.inputs.clone();
+                    thing.inputs = planned.inputs.unpack();
                     thing.version += 1;
                 }
                 self.intend(planned, "update", false);
@@ -181,7 +182,7 @@ impl Builder<'_> {
 
     fn replacing(&mut self, mut planned: Recorded, done: bool) {
         planned.generation += 1;
-        planned.inputs.insert("shape".to_owned(), json!(1));
+        set(&mut planned, "shape", json!(1));
         let kind = kind_of(planned.address.kind());
         if kind == NAMED {
             let Snapshot { lake, stack, lineage, .. } = &self.snapshot;
@@ -193,7 +194,8 @@ impl Builder<'_> {
         } else {
             rename(&mut planned);
         }
-        let parent = planned.inputs.get("parent").and_then(|it| it.as_str());
+        let parent = planned.inputs.get("parent");
+        let parent = parent.as_ref().and_then(|it| it.as_str());
         let things = self.cloud.things.lock().unwrap().clone();
         let has_parent = parent.is_none_or(|parent| things.keys().any(|key| key.0 <= KEYED && key.1 == parent));
         if self.is_known(&planned) || !has_parent {
@@ -206,13 +208,17 @@ impl Builder<'_> {
     }
 }
 
+fn set(recorded: &mut Recorded, name: &str, value: serde_json::Value) {
+    recorded.inputs.edit(|inputs| drop(inputs.insert(name.to_owned(), value)));
+}
+
 /// Gives a thing that is named by its key another one, which no layout has.
 fn rename(recorded: &mut Recorded) {
-    let old = recorded.inputs["key"].as_str().unwrap_or_default().to_owned();
+    let old = recorded.inputs.unpack()["key"].as_str().unwrap_or_default().to_owned();
     let new = format!("{}-old", old);
     recorded.identity = match recorded.identity.rsplit_once('/') {
         Some((parent, _)) => format!("{parent}/{new}"),
         None => new.clone(),
     };
-    recorded.inputs.insert("key".to_owned(), json!(new));
+    set(recorded, "key", json!(new));
 }

@@ -104,7 +104,17 @@ impl World {
         for drift in &round.drifts {
             self.drift(*drift, &round.program, &program).await?;
         }
-        self.run(round.command, &program, &scope(&round.program, &round.aims), &round.trouble).await.map(drop)
+        let scope = scope(&round.program, &round.aims);
+        let ended = self.run(round.command, &program, &scope, &round.trouble).await?;
+        let outcome = ended.and_then(|ended| ended.outcome);
+        let is_done = outcome.is_some_and(|outcome| outcome.failed.is_empty() && outcome.skipped == 0);
+        if !is_done || !scope.replaces.is_empty() {
+            return Ok(());
+        }
+        let again = self.run(Command::Plan, &program, &scope, &Trouble::default()).await?;
+        let left = again.map_or_else(Vec::new, |ended| ended.plan.steps);
+        ensure!(left.is_empty(), "the same again has something to do: {left:#?}");
+        Ok(())
     }
 
     /// Runs a command to its end or its death, and checks what it leaves.
@@ -286,9 +296,13 @@ impl World {
             let Thing { inputs, tags, .. } =
                 things.get(&key).ok_or_else(|| format!("{address} is not in the cloud"))?;
             let resolved = |value: &Value| resolve(value, &output);
-            let wanted = declared.inputs.iter().map(|(name, value)| (name.clone(), resolved(value))).collect();
+            let wanted = declared.inputs.unpack().iter().map(|(name, value)| (name.clone(), resolved(value))).collect();
             ensure!(*inputs == wanted, "{address} is {inputs:?} and not {wanted:?}");
-            ensure!(recorded.inputs == wanted, "{address} is recorded as {:?} and not {wanted:?}", recorded.inputs);
+            ensure!(
+                recorded.inputs.unpack() == wanted,
+                "{address} is recorded as {:?} and not {wanted:?}",
+                recorded.inputs
+            );
             ensure!(recorded.retain == declared.retain, "{address}: retain");
             ensure!(recorded.dependencies == declared.dependencies(), "{address}: {:?}", recorded.dependencies);
             ensure!(*tags == Cloud::tags(&state, recorded), "{address} bears {tags:?}");

@@ -3,18 +3,18 @@
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::{
     Client,
-    types::{ComparisonOperator, Dimension, MetricAlarm, StandardUnit, Statistic},
+    types::{AlarmType, ComparisonOperator, Dimension, MetricAlarm, StandardUnit, Statistic},
 };
 use serde_json::{Value, json};
 
-use super::{tag, tag_list, tags};
+use super::{tag, tag_list, tags, tags_unreadable};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
             error::{OrNone, failed, incomplete},
-            fields::{fields, in_order_of, input, inputs, number},
+            fields::{begins_with, fields, in_order_of, input, inputs, number},
         },
     },
     resource::{Fields, Input, Resource, Schema, aws::cloudwatch::Alarm},
@@ -85,9 +85,28 @@ impl Kind for AlarmKind {
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
         let Some(found) = self.find(target.identity).await? else { return Ok(None) };
         let arn = found.alarm_arn().ok_or_else(|| incomplete(DESCRIBE, "AlarmArn"))?;
-        let Some(tags) = tags(&self.cloudwatch, arn).await? else { return Ok(None) };
+        let Some(tags) = tags(&self.cloudwatch, arn).await? else {
+            let there = self.find(target.identity).await?.is_some();
+            return if there { Err(tags_unreadable("alarm", target.identity)) } else { Ok(None) };
+        };
         let outputs = outputs(target.identity, &found)?;
         Ok(Some(Observed { inputs: observed(&found, target), outputs, tags }))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.cloudwatch.describe_alarms().set_alarm_name_prefix(begins_with(prefix));
+        let mut pages = call.alarm_types(AlarmType::MetricAlarm).into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            let alarms = page.map_err(failed(DESCRIBE))?.metric_alarms.unwrap_or_default();
+            names.extend(alarms.into_iter().filter_map(|alarm| alarm.alarm_name));
+        }
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let outputs = self.outputs(target.identity).await?;
+        tag(&self.cloudwatch, outputs.get("arn").and_then(Value::as_str).unwrap_or_default(), tags).await
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
@@ -196,6 +215,17 @@ mod tests {
         assert_eq!(found.outputs["arn"], ARN);
         assert_eq!(found.tags, ours());
         assert_eq!(kind.observe(target("a", &declared("Sum"))).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_alarm_whose_tags_are_not_found_is_gone_only_if_it_is_not_found_either() {
+        let no_tags = || cbor(404, &json!({ "__type": "ResourceNotFoundException", "message": "none" }));
+        let replay =
+            Replay::new([listed(&json!({})), no_tags(), none(), listed(&json!({})), no_tags(), listed(&json!({}))]);
+        let kind = AlarmKind::new(&replay.clients());
+        assert_eq!(kind.observe(target("a", &declared("Sum"))).await.unwrap(), None);
+        assert_eq!(kind.observe(target("a", &declared("Sum"))).await.unwrap_err().kind, ErrorKind::NotYet);
+        replay.assert_used_up();
     }
 
     #[tokio::test]

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use aws_sdk_cloudwatch::Client;
 use serde_json::json;
 
-use super::{tag, tag_list, tags};
+use super::{tag, tag_list, tags, tags_unreadable};
 use crate::{
     provider::{
         ErrorKind, Kind, Observed, ProviderError, Tags, Target,
         aws::{
             Clients,
-            error::{OrNone, failed, incomplete},
-            fields::{fields, inputs, parsed},
+            error::{OrNone, failed, incomplete, taken_up},
+            fields::{begins_with, fields, inputs, parsed},
         },
     },
     resource::{Fields, Resource, Schema, aws::cloudwatch::Dashboard},
@@ -58,6 +58,11 @@ impl DashboardKind {
         Ok(())
     }
 
+    async fn make(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
+        self.put(target, Some(tags)).await?;
+        self.outputs(target.identity).await
+    }
+
     async fn outputs(&self, name: &str) -> Result<Fields, ProviderError> {
         let not_yet = || ProviderError::new(ErrorKind::NotYet, GET, format!("dashboard {name} is not visible yet"));
         Ok(outputs(name, &self.find(name).await?.ok_or_else(not_yet)?.arn))
@@ -72,14 +77,33 @@ impl Kind for DashboardKind {
 
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
         let Some(found) = self.find(target.identity).await? else { return Ok(None) };
-        let Some(tags) = tags(&self.cloudwatch, &found.arn).await? else { return Ok(None) };
+        let Some(tags) = tags(&self.cloudwatch, &found.arn).await? else {
+            // Deleted meanwhile, or an endpoint that has no tags of dashboards. Such a one is not gone.
+            let there = self.find(target.identity).await?.is_some();
+            return if there { Err(tags_unreadable("dashboard", target.identity)) } else { Ok(None) };
+        };
         let inputs = fields(json!({ "body": parsed(&found.body) }));
         Ok(Some(Observed { inputs, outputs: outputs(target.identity, &found.arn), tags }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.cloudwatch.list_dashboards().set_dashboard_name_prefix(begins_with(prefix));
+        let mut pages = call.into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(dashboard) = pages.next().await {
+            names.extend(dashboard.map_err(failed("cloudwatch:ListDashboards"))?.dashboard_name);
+        }
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let outputs = self.outputs(target.identity).await?;
+        let arn = outputs.get("arn").and_then(|arn| arn.as_str()).unwrap_or_default();
+        tag(&self.cloudwatch, arn, tags).await
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
-        self.put(target, Some(tags)).await?;
-        self.outputs(target.identity).await
+        taken_up(self, target, tags, self.make(target, tags).await).await
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
@@ -164,6 +188,31 @@ mod tests {
         assert!(asked[0].contains("# Flights") && asked[0].contains("lake:stack"), "{}", asked[0]);
         assert!(!asked[2].contains("lake:stack"), "{}", asked[2]);
         assert!(asked[4].contains("/operation/TagResource") && asked[4].contains(ARN), "{}", asked[4]);
+    }
+
+    #[tokio::test]
+    async fn a_dashboard_whose_tags_are_not_found_is_gone_only_if_it_is_not_found_either() {
+        let no_tags = || cbor(404, &json!({ "__type": "ResourceNotFoundException", "message": "none" }));
+        let replay = Replay::new([found(), no_tags(), gone(), found(), no_tags(), found()]);
+        let kind = DashboardKind::new(&replay.clients());
+        assert_eq!(kind.observe(target("d", &declared())).await.unwrap(), None);
+        let error = kind.observe(target("d", &declared())).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotYet, "{error}");
+        replay.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn a_creation_that_meets_its_own_earlier_try_goes_on() {
+        let there = || cbor(409, &json!({ "__type": "ConflictException", "message": "it exists" }));
+        let tags = || cbor(200, &json!({ "Tags": [{ "Key": "lake:stack", "Value": "local" }] }));
+        let done = || cbor(200, &json!({}));
+        let replay = Replay::new([there(), found(), tags(), done(), found(), done(), there(), found(), tags()]);
+        let kind = DashboardKind::new(&replay.clients());
+        assert_eq!(kind.create(target("d", &declared()), &ours()).await.unwrap()["arn"], ARN);
+        let theirs = [("lake:stack".to_owned(), "other".to_owned())].into();
+        let error = kind.create(target("d", &declared()), &theirs).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::AlreadyExists, "{error}");
+        replay.assert_used_up();
     }
 
     #[tokio::test]

@@ -9,13 +9,21 @@ pub(super) use dashboard::DashboardKind;
 use aws_sdk_cloudwatch::{Client, types::Tag};
 
 use super::error::{OrNone, failed, parent_not_yet};
-use crate::provider::{ProviderError, Tags};
+use crate::provider::{ErrorKind, ProviderError, Tags};
+
+const LIST_TAGS: &str = "cloudwatch:ListTagsForResource";
 
 /// The tags of an alarm or a dashboard; `None` when it is not there.
 async fn tags(cloudwatch: &Client, arn: &str) -> Result<Option<Tags>, ProviderError> {
     let call = cloudwatch.list_tags_for_resource().resource_arn(arn).send().await;
-    let Some(answer) = call.map_err(failed("cloudwatch:ListTagsForResource")).or_none()? else { return Ok(None) };
+    let Some(answer) = call.map_err(failed(LIST_TAGS)).or_none()? else { return Ok(None) };
     Ok(Some(answer.tags.into_iter().flatten().filter_map(|tag| Some((tag.key?, tag.value?))).collect()))
+}
+
+/// The error for what is there while its tags are said not to be: whose it is cannot be told.
+fn tags_unreadable(what: &str, name: &str) -> ProviderError {
+    let message = format!("{what} {name} is there, but its tags cannot be read");
+    ProviderError::new(ErrorKind::NotYet, LIST_TAGS, message)
 }
 
 /// The operations that make a thing heed tags only when it is new.

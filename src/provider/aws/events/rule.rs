@@ -14,7 +14,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, incomplete, parent_not_yet, unbuildable},
-            fields::{fields, inputs, or_blank, parsed},
+            fields::{begins_with, fields, inputs, or_blank, parsed},
         },
     },
     resource::{Fields, Resource, Schema, aws::events::Rule},
@@ -47,6 +47,12 @@ impl RuleKind {
         let answer = call.send().await.map_err(failed(OPERATION))?;
         answer.rule_arn.ok_or_else(|| incomplete(OPERATION, "RuleArn"))
     }
+
+    async fn put_tags(&self, arn: &str, tags: &Tags) -> Result<(), ProviderError> {
+        const OPERATION: &str = "events:TagResource";
+        let call = self.events.tag_resource().resource_arn(arn).set_tags(Some(tag_list(OPERATION, tags)?));
+        call.send().await.map_err(failed(OPERATION)).map_err(parent_not_yet).map(drop)
+    }
 }
 
 #[async_trait]
@@ -75,15 +81,32 @@ impl Kind for RuleKind {
         }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let (mut names, mut next) = (Vec::new(), None);
+        loop {
+            let call = self.events.list_rules().set_name_prefix(begins_with(prefix)).set_next_token(next);
+            let page = call.send().await.map_err(failed("events:ListRules"))?;
+            names.extend(page.rules.into_iter().flatten().filter_map(|rule| rule.name));
+            if page.next_token.is_none() {
+                return Ok(Some(names));
+            }
+            next = page.next_token;
+        }
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        const OPERATION: &str = "events:DescribeRule";
+        let found = self.events.describe_rule().name(target.identity).send().await.map_err(failed(OPERATION))?;
+        self.put_tags(found.arn().ok_or_else(|| incomplete(OPERATION, "Arn"))?, tags).await
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         Ok(outputs(target.identity, &self.put(target, Some(tags)).await?))
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
-        const TAG: &str = "events:TagResource";
         let arn = self.put(target, None).await?;
-        let call = self.events.tag_resource().resource_arn(&arn).set_tags(Some(tag_list(TAG, tags)?));
-        call.send().await.map_err(failed(TAG)).map_err(parent_not_yet)?;
+        self.put_tags(&arn, tags).await?;
         Ok(outputs(target.identity, &arn))
     }
 

@@ -84,6 +84,20 @@ impl Kind for CrawlerKind {
         Ok(Some(Observed { inputs: observed(&found, target), outputs: outputs(target.identity, &arn), tags }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let mut pages = self.glue.list_crawlers().into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            names.extend(page.map_err(failed("glue:ListCrawlers"))?.crawler_names.unwrap_or_default());
+        }
+        names.retain(|name| name.starts_with(prefix));
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        tag(&self.glue, &self.arn(target.identity).await?, tags).await
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         taken_up(self, target, tags, self.make(target, tags).await).await
     }

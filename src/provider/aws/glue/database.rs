@@ -124,6 +124,20 @@ impl Kind for DatabaseKind {
         }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let mut pages = self.glue.get_databases().into_paginator().send();
+        let mut names: Vec<String> = Vec::new();
+        while let Some(page) = pages.next().await {
+            names.extend(page.map_err(failed("glue:GetDatabases"))?.database_list.into_iter().map(|found| found.name));
+        }
+        names.retain(|name| name.starts_with(prefix));
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        tag(&self.glue, &self.arn(target.identity).await?, tags).await
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         taken_up(self, target, tags, self.make(target, tags).await).await
     }

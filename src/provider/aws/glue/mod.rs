@@ -1,10 +1,12 @@
 //! Glue kinds.
 
+mod classifier;
 mod crawler;
 mod database;
 mod rest;
 mod tables;
 
+pub(super) use classifier::ClassifierKind;
 pub(super) use crawler::CrawlerKind;
 pub(super) use database::DatabaseKind;
 pub(super) use tables::TablesKind;

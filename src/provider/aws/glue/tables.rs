@@ -34,13 +34,15 @@ impl Kind for TablesKind {
         Tables::SCHEMA
     }
 
-    /// There as long as its database is, whether there is a table or not.
+    /// There as long as its database is, whether there is a table or not. Where the crawled files are the cloud does not
+    /// keep for it: that is as the target says.
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
         let (database, table) = two(Tables::SCHEMA.kind, target)?;
         let call = self.glue.get_database().name(database).send().await;
         let found = call.map_err(failed("glue:GetDatabase")).or_none()?;
+        let named = fields(json!({ "database": database, "table": table }));
         Ok(found.map(|_| Observed {
-            inputs: fields(json!({ "database": database, "table": table })),
+            inputs: target.inputs.clone().into_iter().chain(named).collect(),
             outputs: Fields::new(),
             tags: Tags::new(),
         }))

@@ -79,6 +79,23 @@ impl Kind for RoleKind {
         }))
     }
 
+    /// IAM lists roles by path alone.
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let mut pages = self.iam.list_roles().into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(role) = pages.next().await {
+            names.push(role.map_err(failed("iam:ListRoles"))?.role_name);
+        }
+        names.retain(|name| name.starts_with(prefix));
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        const OPERATION: &str = "iam:TagRole";
+        let call = self.iam.tag_role().role_name(target.identity).set_tags(Some(tag_list(OPERATION, tags)?));
+        call.send().await.map_err(failed(OPERATION)).map(drop)
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         taken_up(self, target, tags, self.make(target, tags).await).await
     }
@@ -95,8 +112,7 @@ impl Kind for RoleKind {
             let call = self.iam.update_role_description().role_name(role).description(inputs.description.known());
             call.send().await.map_err(failed("iam:UpdateRoleDescription"))?;
         }
-        let call = self.iam.tag_role().role_name(role).set_tags(Some(tag_list("iam:TagRole", tags)?));
-        call.send().await.map_err(failed("iam:TagRole"))?;
+        self.tag(target, tags).await?;
         Ok(outputs(&self.get(role).await?.ok_or_else(|| incomplete(OPERATION, "Role"))?))
     }
 

@@ -17,7 +17,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, incomplete, taken_up},
-            fields::{fields, inputs},
+            fields::{fields, input, inputs},
         },
     },
     resource::{Fields, Input, Resource, Schema, aws::lambda::Function},
@@ -33,6 +33,11 @@ pub(in crate::provider::aws) struct FunctionKind {
 impl FunctionKind {
     pub(in crate::provider::aws) fn new(clients: &Clients) -> Self {
         FunctionKind { lambda: clients.lambda.clone() }
+    }
+
+    async fn put_tags(&self, arn: &str, tags: &Tags) -> Result<(), ProviderError> {
+        let call = self.lambda.tag_resource().resource(arn).set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed("lambda:TagResource")).map(drop)
     }
 
     async fn update_code(&self, name: &str, inputs: &Function) -> Result<(), ProviderError> {
@@ -101,9 +106,26 @@ impl Kind for FunctionKind {
         let there = answer.configuration.ok_or_else(|| incomplete(OPERATION, "Configuration"))?;
         Ok(Some(Observed {
             outputs: outputs(target.identity, there.function_arn()),
-            inputs: observed(&there),
+            inputs: observed(&there, target),
             tags: answer.tags.into_iter().flatten().collect(),
         }))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let mut pages = self.lambda.list_functions().into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(function) = pages.next().await {
+            names.extend(function.map_err(failed("lambda:ListFunctions"))?.function_name);
+        }
+        names.retain(|name| name.starts_with(prefix));
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        const OPERATION: &str = "lambda:GetFunctionConfiguration";
+        let call = self.lambda.get_function_configuration().function_name(target.identity).send().await;
+        let there = call.map_err(failed(OPERATION))?;
+        self.put_tags(there.function_arn().ok_or_else(|| incomplete(OPERATION, "FunctionArn"))?, tags).await
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
@@ -129,8 +151,7 @@ impl Kind for FunctionKind {
         if changed(&"code_sha256") {
             self.update_code(name, &inputs).await?;
         }
-        let call = self.lambda.tag_resource().resource(&arn).set_tags(Some(tags.clone().into_iter().collect()));
-        call.send().await.map_err(failed("lambda:TagResource"))?;
+        self.put_tags(&arn, tags).await?;
         Ok(outputs(name, Some(&arn)))
     }
 
@@ -144,8 +165,9 @@ fn outputs(name: &str, arn: Option<&str>) -> Fields {
     fields(json!({ "name": name, "arn": arn }))
 }
 
-/// Lambda keeps a copy of the package and does not tell where it came from.
-fn observed(there: &FunctionConfiguration) -> Fields {
+/// Lambda keeps a copy of the package and does not tell where it came from. A package is its hash: when that is the
+/// target's, it came from where the target says, as far as anybody could tell.
+fn observed(there: &FunctionConfiguration, target: Target<'_>) -> Fields {
     let code = there.code_sha256().and_then(|hash| BASE64_STANDARD.decode(hash).ok()).map(hex::encode);
     // Without the right to the environment's key, Lambda tells an error in place of the variables.
     let environment = match there.environment() {
@@ -155,7 +177,11 @@ fn observed(there: &FunctionConfiguration) -> Fields {
     };
     let environment = environment.map(|variables| variables.into_iter().collect::<std::collections::BTreeMap<_, _>>());
     let architecture = there.architectures().first().unwrap_or(&Architecture::X8664);
+    let is_package = code.as_deref().is_some_and(|code| input(target, "code_sha256").is_some_and(|it| it == code));
+    let place = |name| input(target, name).filter(|_| is_package);
     fields(json!({
+        "code_bucket": place("code_bucket"),
+        "code_key": place("code_key"),
         "role": there.role(),
         "handler": there.handler(),
         "architecture": architecture.as_str(),
@@ -224,13 +250,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_is_read_in_the_declared_shape_without_the_place_of_its_package() {
+    async fn a_function_is_read_in_the_declared_shape_with_the_place_of_its_package_when_it_is_that_package() {
         let body = json!({ "Configuration": configuration("Active", "Successful"), "Tags": { "lake:stack": "local" } });
-        let replay = Replay::new([answer(200, body.to_string())]);
-        let found = FunctionKind::new(&replay.clients()).observe(target("f", &declared())).await.unwrap().unwrap();
-        let mut expected = declared();
-        expected.retain(|field, _| field != "code_bucket" && field != "code_key");
-        assert_eq!(found.inputs, expected);
+        let replay = Replay::new([answer(200, body.to_string()), answer(200, body.to_string())]);
+        let kind = FunctionKind::new(&replay.clients());
+        let mut other = declared();
+        other["code_sha256"] = json!("00");
+        let found = kind.observe(target("f", &other)).await.unwrap().unwrap();
+        assert_eq!((found.inputs.get("code_key"), &found.inputs["code_sha256"]), (None, &json!(HEX)));
+        let found = kind.observe(target("f", &declared())).await.unwrap().unwrap();
+        assert_eq!(found.inputs, declared());
         assert_eq!((found.outputs["arn"].as_str(), found.tags["lake:stack"].as_str()), (Some(ARN), "local"));
     }
 

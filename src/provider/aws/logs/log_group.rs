@@ -10,7 +10,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, incomplete, parent_not_yet, taken_up},
-            fields::{fields, inputs},
+            fields::{begins_with, fields, inputs},
         },
     },
     resource::{Fields, Resource, Schema, aws::logs::LogGroup},
@@ -60,6 +60,12 @@ impl LogGroupKind {
         call.send().await.map_err(failed("logs:PutRetentionPolicy")).map(drop)
     }
 
+    async fn put_tags(&self, outputs: &Fields, tags: &Tags) -> Result<(), ProviderError> {
+        let arn = outputs.get("arn").and_then(|arn| arn.as_str()).unwrap_or_default();
+        let call = self.logs.tag_resource().resource_arn(arn).set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed("logs:TagResource")).map(drop)
+    }
+
     async fn outputs(&self, name: &str) -> Result<Fields, ProviderError> {
         let not_yet = || {
             ProviderError::new(
@@ -100,6 +106,21 @@ impl Kind for LogGroupKind {
         }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.logs.describe_log_groups().set_log_group_name_prefix(begins_with(prefix));
+        let mut pages = call.into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(group) = pages.next().await {
+            names.extend(group.map_err(failed("logs:DescribeLogGroups"))?.log_group_name);
+        }
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let outputs = self.outputs(target.identity).await?;
+        self.put_tags(&outputs, tags).await
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         taken_up(self, target, tags, self.make(target, tags).await).await
     }
@@ -108,9 +129,7 @@ impl Kind for LogGroupKind {
         let inputs: LogGroup = inputs(target)?;
         self.put_retention(target.identity, *inputs.retention_days.known()).await?;
         let outputs = self.outputs(target.identity).await?;
-        let arn = outputs.get("arn").and_then(|arn| arn.as_str()).unwrap_or_default();
-        let call = self.logs.tag_resource().resource_arn(arn).set_tags(Some(tags.clone().into_iter().collect()));
-        call.send().await.map_err(failed("logs:TagResource"))?;
+        self.put_tags(&outputs, tags).await?;
         Ok(outputs)
     }
 

@@ -15,7 +15,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, classify, failed, taken_up, unbuildable},
-            fields::{fields, has_all},
+            fields::{begins_with, fields, has_all},
             partition,
         },
     },
@@ -25,6 +25,10 @@ use crate::{
 /// The region whose buckets take no LocationConstraint
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>).
 const REGION_WITHOUT_CONSTRAINT: &str = "us-east-1";
+
+/// Buckets that one answer tells; where nobody says, S3 tells all in one
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>).
+const BUCKETS_A_PAGE: i32 = 1000;
 
 /// Times that a bucket is emptied while somebody goes on writing into it.
 const EMPTYING_ROUNDS_MAX: u32 = 5;
@@ -131,6 +135,22 @@ impl Kind for BucketKind {
             Found::Foreign => Tags::new(),
         };
         Ok(Some(Observed { inputs: Fields::new(), outputs: self.outputs(target.identity), tags }))
+    }
+
+    /// Those of our region: another region's bucket is asked for at that region's endpoint.
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.s3.list_buckets().set_prefix(begins_with(prefix)).bucket_region(&self.region);
+        let mut pages = call.max_buckets(BUCKETS_A_PAGE).into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(bucket) = pages.next().await {
+            names.extend(bucket.map_err(failed("s3:ListBuckets"))?.name);
+        }
+        names.retain(|name| name.starts_with(prefix));
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        self.ensure_tags(target.identity, tags).await
     }
 
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {

@@ -43,13 +43,15 @@ impl Kind for PrefixKind {
         Prefix::SCHEMA
     }
 
-    /// There as long as its bucket is, whether anything lies there or not.
+    /// There as long as its bucket is, whether anything lies there or not. Of what goes with it and whose it is the cloud
+    /// keeps nothing: that is as the target says.
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
         let (bucket, prefix) = two(Prefix::SCHEMA.kind, target)?;
         let call = self.s3.head_bucket().bucket(bucket).send().await;
         let found = call.map_err(failed("s3:HeadBucket")).or_none()?;
+        let named = fields(json!({ "bucket": bucket, "prefix": prefix }));
         Ok(found.map(|_| Observed {
-            inputs: fields(json!({ "bucket": bucket, "prefix": prefix })),
+            inputs: target.inputs.clone().into_iter().chain(named).collect(),
             outputs: Fields::new(),
             tags: Tags::new(),
         }))

@@ -68,19 +68,35 @@ impl Kind for TopicKind {
         }))
     }
 
+    /// A topic's name is the end of its ARN.
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let mut pages = self.sns.list_topics().into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(topic) = pages.next().await {
+            let arn = topic.map_err(failed("sns:ListTopics"))?.topic_arn;
+            names.extend(arn.as_deref().and_then(|arn| arn.rsplit(':').next()).map(str::to_owned));
+        }
+        names.retain(|name| name.starts_with(prefix));
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        const OPERATION: &str = "sns:TagResource";
+        let call = self.sns.tag_resource().resource_arn(self.arn(target.identity).await?);
+        call.set_tags(Some(tag_list(OPERATION, tags)?)).send().await.map_err(failed(OPERATION)).map(drop)
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         taken_up(self, target, tags, self.make(target, tags).await).await
     }
 
     async fn update(&self, target: Target<'_>, _prior: &Fields, tags: &Tags) -> Result<Fields, ProviderError> {
-        const TAG: &str = "sns:TagResource";
         let inputs: Topic = inputs(target)?;
         let arn = self.arn(target.identity).await?;
         let call = self.sns.set_topic_attributes().topic_arn(&arn).attribute_name(DISPLAY_NAME);
         let call = call.attribute_value(inputs.display_name.known());
         call.send().await.map_err(failed("sns:SetTopicAttributes")).map_err(parent_not_yet)?;
-        let call = self.sns.tag_resource().resource_arn(&arn).set_tags(Some(tag_list(TAG, tags)?));
-        call.send().await.map_err(failed(TAG))?;
+        self.tag(target, tags).await?;
         Ok(outputs(target.identity, &arn))
     }
 

@@ -13,7 +13,7 @@ use crate::{
         aws::{
             Clients,
             error::{OrNone, failed, incomplete, parent_not_yet, taken_up},
-            fields::{fields, inputs},
+            fields::{begins_with, fields, inputs},
         },
     },
     resource::{Fields, Resource, Schema, aws::sqs::Queue},
@@ -23,6 +23,10 @@ use crate::{
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html>). Each try that finds
 /// it taken takes this long, so that the engine's patience outlasts it.
 const NAME_TAKEN_PAUSE: Duration = Duration::from_secs(2);
+
+/// Queues that one answer tells; where nobody says, SQS tells that many and no more
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html>).
+const QUEUES_A_PAGE: i32 = 1000;
 
 pub(in crate::provider::aws) struct QueueKind {
     sqs: Client,
@@ -41,6 +45,11 @@ impl QueueKind {
         let call = self.sqs.get_queue_attributes().queue_url(url).attribute_names(Attribute::All);
         let answer = call.send().await.map_err(failed("sqs:GetQueueAttributes"))?;
         Ok(answer.attributes.unwrap_or_default())
+    }
+
+    async fn put_tags(&self, url: &str, tags: &Tags) -> Result<(), ProviderError> {
+        let call = self.sqs.tag_queue().queue_url(url).set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed("sqs:TagQueue")).map(drop)
     }
 
     async fn outputs(&self, name: &str, url: &str) -> Result<Fields, ProviderError> {
@@ -93,6 +102,23 @@ impl Kind for QueueKind {
         }))
     }
 
+    /// A queue's name is the end of its URL.
+    async fn list(&self, prefix: &str) -> Result<Option<Vec<String>>, ProviderError> {
+        let call = self.sqs.list_queues().set_queue_name_prefix(begins_with(prefix)).max_results(QUEUES_A_PAGE);
+        let mut pages = call.into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(url) = pages.next().await {
+            let url = url.map_err(failed("sqs:ListQueues"))?;
+            names.extend(url.rsplit('/').next().map(str::to_owned));
+        }
+        Ok(Some(names))
+    }
+
+    async fn tag(&self, target: Target<'_>, tags: &Tags) -> Result<(), ProviderError> {
+        let url = url_soon(&self.sqs, target.identity).await?;
+        self.put_tags(&url, tags).await
+    }
+
     async fn create(&self, target: Target<'_>, tags: &Tags) -> Result<Fields, ProviderError> {
         taken_up(self, target, tags, self.make(target, tags).await).await
     }
@@ -102,8 +128,7 @@ impl Kind for QueueKind {
         let url = url_soon(&self.sqs, name).await?;
         let call = self.sqs.set_queue_attributes().queue_url(&url).set_attributes(Some(settings(target)?));
         call.send().await.map_err(failed("sqs:SetQueueAttributes"))?;
-        let call = self.sqs.tag_queue().queue_url(&url).set_tags(Some(tags.clone().into_iter().collect()));
-        call.send().await.map_err(failed("sqs:TagQueue"))?;
+        self.put_tags(&url, tags).await?;
         self.outputs(name, &url).await
     }
 

@@ -1,5 +1,7 @@
 //! From the SDKs' errors to those that the engine acts on.
 
+mod not_yet;
+
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -40,6 +42,8 @@ const ALREADY_EXISTS: &[&str] = &[
     "AlreadyExistsException",
     "BucketAlreadyExists",
     "BucketAlreadyOwnedByYou",
+    // CloudWatch, PutDashboard and TagResource.
+    "ConflictException",
     "EntityAlreadyExists",
     "QueueAlreadyExists",
     "QueueNameExists",
@@ -102,60 +106,6 @@ const DENIED: &[&str] = &[
 
 /// Codes whose message quotes what was signed, session token and all. Their message is replaced.
 const QUOTES_THE_REQUEST: &[&str] = &["InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature"];
-
-/// Eventual consistency, told by code (`None`: any) and words of the message, in lower case. AWS has changed such
-/// wordings before, hence a test for each.
-const NOT_YET: &[(Option<&str>, &str)] = &[
-    // Lambda, for some seconds after CreateRole.
-    (Some("InvalidParameterValueException"), "cannot be assumed by lambda"),
-    // Lambda, for some seconds after PutRolePolicy.
-    (Some("InvalidParameterValueException"), "execution role does not have permissions"),
-    // Lambda encrypts the environment with a grant to a role that KMS does not see yet.
-    (None, "kms key is invalid for creategrant"),
-    // Lambda, while a function is made or changed.
-    (Some("ResourceConflictException"), "cannot be performed at this time"),
-    (Some("ResourceConflictException"), "update is in progress"),
-    // Lambda, soon after the destination of failed events, or the role's right to send there, was made.
-    (Some("InvalidParameterValueException"), "the destination arn"),
-    // Glue, for some seconds after CreateRole and PutRolePolicy.
-    (Some("InvalidInputException"), "unable to assume"),
-    (Some("InvalidInputException"), "please verify the role's trustpolicy"),
-    (Some("InvalidInputException"), "please verify role's trustpolicy"),
-    (Some("InvalidInputException"), "is not authorized to perform"),
-    // Glue, while a crawler's schedule changes, or two calls change one crawler.
-    (Some("SchedulerTransitioningException"), ""),
-    (Some("VersionMismatchException"), ""),
-    // Glue, a crawler that somebody starts again and again while it is changed.
-    (Some("CrawlerRunningException"), ""),
-    (Some("CrawlerStoppingException"), ""),
-    // SQS keeps the name of a deleted queue for 60 seconds.
-    (Some("AWS.SimpleQueueService.QueueDeletedRecently"), ""),
-    (Some("QueueDeletedRecently"), ""),
-    // SQS, a principal made a moment ago.
-    (Some("InvalidAttributeValue"), "invalid value for the parameter policy"),
-    // SNS, a principal made a moment ago.
-    (Some("InvalidParameter"), "principalnotfound"),
-    // SNS, a function or queue made a moment ago.
-    (Some("InvalidParameter"), "endpoint arn"),
-    // SNS, two changes of one topic's tags.
-    (Some("ConcurrentAccess"), ""),
-    (Some("StaleTag"), ""),
-    // CloudWatch, two changes of one thing.
-    (Some("ConflictException"), ""),
-    // S3, a principal made a moment ago.
-    (Some("MalformedPolicy"), "invalid principal in policy"),
-    // S3 asks Lambda whether it may invoke; the permission is not visible everywhere yet.
-    (Some("InvalidArgument"), "unable to validate the following destination configurations"),
-    // S3, e.g. CreateBucket soon after DeleteBucket of the same name.
-    (Some("OperationAborted"), ""),
-    // CloudWatch Logs, two calls on one group.
-    (Some("OperationAbortedException"), ""),
-    // IAM, Glue, EventBridge and CloudWatch, two changes of one thing.
-    (Some("ConcurrentModification"), ""),
-    (Some("ConcurrentModificationException"), ""),
-    // IAM, a principal made a moment ago.
-    (Some("MalformedPolicyDocument"), "invalid principal in policy"),
-];
 
 /// The engine's error for what a call of `operation` (`s3:CreateBucket`) met. Its message bears the service's code,
 /// message and request id, and never what was signed.
@@ -271,7 +221,7 @@ fn answer(meta: &aws_smithy_types::error::ErrorMetadata, request_id: Option<&str
 fn kind(code: &str, message: &str, status: u16) -> ErrorKind {
     let message = message.to_lowercase();
     let told = |(of, words): &(Option<&str>, &str)| of.is_none_or(|of| of == code) && message.contains(words);
-    if NOT_YET.iter().any(told) {
+    if not_yet::is_not_yet(code, &message) {
         ErrorKind::NotYet
     } else if NOT_FOUND.contains(&code) {
         ErrorKind::NotFound
@@ -319,86 +269,6 @@ mod tests {
 
     fn told(code: &str, message: &str, status: u16) -> (ErrorKind, String) {
         answer(&ErrorMetadata::builder().code(code).message(message).build(), Some("R1"), status)
-    }
-
-    #[test]
-    fn each_known_wording_of_eventual_consistency_is_not_yet() {
-        let wordings = [
-            ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."),
-            (
-                "InvalidParameterValueException",
-                "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
-            ),
-            (
-                "InvalidParameterValueException",
-                "Lambda was unable to configure access to your environment variables because the KMS key is invalid \
-                 for CreateGrant. Please check your KMS key settings.",
-            ),
-            (
-                "ResourceConflictException",
-                "The operation cannot be performed at this time. An update is in progress for resource: arn:…",
-            ),
-            (
-                "ResourceConflictException",
-                "The operation cannot be performed at this time. The function is currently in the following state: \
-                 Pending",
-            ),
-            ("InvalidArgument", "Unable to validate the following destination configurations"),
-            (
-                "OperationAborted",
-                "A conflicting conditional operation is currently in progress against this resource. Please try again.",
-            ),
-            ("OperationAbortedException", "A conflicting operation is currently in progress against this resource."),
-            ("ConcurrentModification", "The request was rejected because multiple requests to change this object …"),
-            ("ConcurrentModificationException", "Two processes are trying to modify a resource simultaneously."),
-            ("MalformedPolicyDocument", "Invalid principal in policy: \"AWS\":\"arn:aws:iam::123456789012:role/new\""),
-            ("MalformedPolicy", "Invalid principal in policy"),
-            (
-                "InvalidParameterValueException",
-                "The destination ARN arn:aws:sqs:eu-west-1:123456789012:failed is invalid.",
-            ),
-            (
-                "InvalidParameterValueException",
-                "The function's execution role does not have permissions to call SendMessage on \
-                 arn:aws:sqs:eu-west-1:123456789012:failed",
-            ),
-            ("InvalidInputException", "Service is unable to assume provided role. Please verify role's TrustPolicy"),
-            (
-                "InvalidInputException",
-                "Service is unable to assume role arn:aws:iam::123456789012:role/crawler. Please verify role's \
-                 TrustPolicy (Service: AWSGlueJobExecutor; Status Code: 400)",
-            ),
-            (
-                "InvalidInputException",
-                "com.amazonaws.services.glue.model.AccessDeniedException: You need to enable AWS Security Token \
-                 Service for this region. . Please verify the role's TrustPolicy.",
-            ),
-            (
-                "InvalidInputException",
-                "User: arn:aws:sts::123456789012:assumed-role/crawler/AWS-Crawler is not authorized to perform: \
-                 glue:GetDatabase on resource: …",
-            ),
-            ("SchedulerTransitioningException", "The specified scheduler is transitioning."),
-            ("VersionMismatchException", "There was a version conflict."),
-            ("CrawlerRunningException", "Crawler with name c is already running"),
-            ("CrawlerStoppingException", "Crawler with name c is stopping"),
-            (
-                "AWS.SimpleQueueService.QueueDeletedRecently",
-                "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
-            ),
-            ("QueueDeletedRecently", "You must wait 60 seconds after deleting a queue …"),
-            ("InvalidAttributeValue", "Invalid value for the parameter Policy."),
-            ("InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound"),
-            ("InvalidParameter", "Invalid parameter: Lambda endpoint ARN"),
-            ("InvalidParameter", "Invalid parameter: SQS endpoint ARN"),
-            ("ConcurrentAccess", "Can't perform multiple operations on a tag simultaneously."),
-            ("StaleTag", "A tag has been added to a resource with the same ARN as a deleted resource."),
-            ("ConcurrentModificationException", "Rule r on EventBus default was modified concurrently"),
-            ("ConflictException", "The resource is being changed by another call."),
-        ];
-        for (code, message) in wordings {
-            assert_eq!(told(code, message, 409).0, ErrorKind::NotYet, "{code}: {message}");
-        }
     }
 
     #[test]
