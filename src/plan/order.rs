@@ -66,6 +66,7 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
         let successor = wanted.get(&key(old)).and_then(|address| places.get(*address)?.ensure);
         successor.into_iter().for_each(|ensure| steps[ensure].after.push(*step));
     }
+    order_unnamed(decisions, &left, &places, &mut steps);
     let current = prior.deposed.iter().map(AsRef::as_ref).filter(|old| is_current(old));
     let current: Vec<_> = current.filter_map(|old| Some((old, places.get(&old.address)?.ensure?))).collect();
     for sure in [true, false] {
@@ -208,6 +209,21 @@ fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Addres
         }
     }
     waits
+}
+
+/// What is made under a name that is known only then may turn out to be called as something that goes: it waits for all
+/// of its kind that can go before.
+fn order_unnamed(decisions: &[Decision], left: &[Left<'_>], places: &BTreeMap<&Address, Places>, steps: &mut [Step]) {
+    for decision in decisions.iter().filter(|decision| decision.change.identity.is_none()) {
+        let address = &decision.change.address;
+        let Some(ensure) = places[address].ensure else { continue };
+        let current = places.iter().filter_map(|(other, place)| Some((*other, place.remove?)));
+        let left = left.iter().map(|left| (&left.old.address, left.step));
+        let of_kind = |(other, _): &(&Address, usize)| other.kind() == address.kind() && *other != address;
+        for (_, removal) in current.chain(left).filter(of_kind) {
+            wait_unless_circular(steps, ensure, removal);
+        }
+    }
 }
 
 /// What is deposed waits for those that may need it to go or to move, and for its successor. The state says on which

@@ -166,6 +166,8 @@ impl World {
         let Some(outcome) = &ended.outcome else { return Ok(()) };
         for (address, error) in &outcome.failed {
             let allowed = match error {
+                // Who is interrupted does not try again.
+                StepError::Provider(error) if error.kind == ErrorKind::NotYet => ended.cancelled,
                 StepError::Provider(error) => error.kind == ErrorKind::Unreachable,
                 StepError::Foreign { identity } => {
                     let key = (kind_of(address.kind()), identity.clone());
@@ -173,7 +175,7 @@ impl World {
                     things.get(&key).is_some_and(|thing| thing.foreign) || self.left.contains(&key)
                 }
                 StepError::State(_) => trouble.room.is_some(),
-                StepError::Unresolved(_) => false,
+                StepError::Unresolved(_) | StepError::Held { .. } => false,
             };
             ensure!(allowed, "{address} failed: {error}");
         }
