@@ -214,14 +214,17 @@ fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Addres
 /// What is made under a name that is known only then may turn out to be called as something that goes: it waits for all
 /// of its kind that can go before.
 fn order_unnamed(decisions: &[Decision], left: &[Left<'_>], places: &BTreeMap<&Address, Places>, steps: &mut [Step]) {
+    let mut going: HashMap<&str, Vec<(&Address, usize)>> = HashMap::new();
+    let current = places.iter().filter_map(|(address, place)| Some((*address, place.remove?)));
+    for (address, removal) in current.chain(left.iter().map(|left| (&left.old.address, left.step))) {
+        going.entry(address.kind()).or_default().push((address, removal));
+    }
     for decision in decisions.iter().filter(|decision| decision.change.identity.is_none()) {
         let address = &decision.change.address;
         let Some(ensure) = places[address].ensure else { continue };
-        let current = places.iter().filter_map(|(other, place)| Some((*other, place.remove?)));
-        let left = left.iter().map(|left| (&left.old.address, left.step));
-        let of_kind = |(other, _): &(&Address, usize)| other.kind() == address.kind() && *other != address;
-        for (_, removal) in current.chain(left).filter(of_kind) {
-            wait_unless_circular(steps, ensure, removal);
+        let of_kind = going.get(address.kind()).into_iter().flatten();
+        for (_, removal) in of_kind.filter(|(other, _)| *other != address) {
+            wait_unless_circular(steps, ensure, *removal);
         }
     }
 }
