@@ -153,8 +153,8 @@ async fn predecessors(
     let mut there: Vec<_> = observe(deposed, provider, parallel).try_collect().await?;
     there.sort_by_key(|answer| answer.recorded.generation);
     let ours = |old: &Recorded, observed: &Observed| check_owner(snapshot, provider.schemas(), old, observed).is_ok();
-    let is_there = |answer: &Answer| answer.observed.as_ref().is_some_and(|it| ours(&answer.recorded, it));
-    let there = there.into_iter().filter(is_there).map(|answer| answer.recorded);
+    let is_ours = |answer: &Answer| answer.observed.as_ref().is_some_and(|observed| ours(&answer.recorded, observed));
+    let there = there.into_iter().filter(is_ours).map(|answer| answer.recorded);
     Ok(there.map(|old| (old.address.clone(), old)).collect())
 }
 

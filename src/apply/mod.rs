@@ -65,6 +65,14 @@ pub enum StepError {
         /// What the cloud knows it by.
         identity: String,
     },
+    /// The name turned out to be that of another resource, which goes later.
+    #[error("`{identity}` is still recorded at {by}, which goes; apply again once it has gone")]
+    Held {
+        /// What the cloud knows it by.
+        identity: String,
+        /// Who has the name.
+        by: Address,
+    },
     /// An output that should be there is not.
     #[error("it needs {0}, which is not known")]
     Unresolved(String),

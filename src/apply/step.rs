@@ -64,6 +64,7 @@ impl Run<'_> {
     /// not ours is refused.
     async fn create(&self, desired: &Desired) -> Result<(), StepError> {
         let (planned, inputs) = self.planned(desired)?;
+        self.check_held(desired, &planned)?;
         let target = Target { identity: &planned.identity, inputs: &inputs };
         let observed = self.kind.observe(target).await?;
         if let Some(observed) = &observed {
@@ -133,6 +134,23 @@ impl Run<'_> {
 
     fn tags(&self, planned: &Recorded) -> crate::provider::Tags {
         self.recorder.read(|snapshot| ownership_tags(snapshot, &planned.address, planned.generation))
+    }
+
+    /// A name that was not known to the plan may be that of another resource, which goes only later.
+    fn check_held(&self, desired: &Desired, planned: &Recorded) -> Result<(), StepError> {
+        let Naming::Fields(fields) = self.kind.schema().naming else { return Ok(()) };
+        if !fields.iter().any(|field| desired.inputs.get(*field).is_some_and(is_unknown)) {
+            return Ok(());
+        }
+        let (kind, identity) = (planned.address.kind(), &planned.identity);
+        let has_it = |other: &&Arc<Recorded>| {
+            other.identity == *identity && other.address.kind() == kind && other.address != planned.address
+        };
+        let holder = self.recorder.read(|snapshot| snapshot.resources.values().find(has_it).cloned());
+        match holder {
+            Some(holder) => Err(StepError::Held { identity: identity.clone(), by: holder.address.clone() }),
+            None => Ok(()),
+        }
     }
 
     fn check_owner(&self, planned: &Recorded, observed: &Observed) -> Result<(), StepError> {

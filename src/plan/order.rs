@@ -66,6 +66,7 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
         let successor = wanted.get(&key(old)).and_then(|address| places.get(*address)?.ensure);
         successor.into_iter().for_each(|ensure| steps[ensure].after.push(*step));
     }
+    order_unnamed(decisions, &left, &places, &mut steps);
     let current = prior.deposed.iter().map(AsRef::as_ref).filter(|old| is_current(old));
     let current: Vec<_> = current.filter_map(|old| Some((old, places.get(&old.address)?.ensure?))).collect();
     for sure in [true, false] {
@@ -210,6 +211,24 @@ fn removal_waits(early: bool, dependents: &[&Address], places: &BTreeMap<&Addres
     waits
 }
 
+/// What is made under a name that is known only then may turn out to be called as something that goes: it waits for all
+/// of its kind that can go before.
+fn order_unnamed(decisions: &[Decision], left: &[Left<'_>], places: &BTreeMap<&Address, Places>, steps: &mut [Step]) {
+    let mut going: HashMap<&str, Vec<(&Address, usize)>> = HashMap::new();
+    let current = places.iter().filter_map(|(address, place)| Some((*address, place.remove?)));
+    for (address, removal) in current.chain(left.iter().map(|left| (&left.old.address, left.step))) {
+        going.entry(address.kind()).or_default().push((address, removal));
+    }
+    for decision in decisions.iter().filter(|decision| decision.change.identity.is_none()) {
+        let address = &decision.change.address;
+        let Some(ensure) = places[address].ensure else { continue };
+        let of_kind = going.get(address.kind()).into_iter().flatten();
+        for (_, removal) in of_kind.filter(|(other, _)| *other != address) {
+            wait_unless_circular(steps, ensure, *removal);
+        }
+    }
+}
+
 /// What is deposed waits for those that may need it to go or to move, and for its successor. The state says on which
 /// addresses they depend, not on which generation: first come the edges that are `sure`, because a record tells the
 /// very name; of the others, those that would close a circle are left out.
@@ -259,8 +278,8 @@ fn order_after_deposed<'a>(
 /// Whether a record's inputs hold the very name, or another output, of what another record is about.
 fn mentions(user: &Recorded, thing: &Recorded) -> bool {
     let outputs = thing.outputs.unpack();
-    let outputs = outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
-    let told: Vec<&str> = outputs.chain([thing.identity.as_str()]).collect();
+    let texts = outputs.values().filter_map(Value::as_str).filter(|text| !text.is_empty());
+    let told: Vec<&str> = texts.chain([thing.identity.as_str()]).collect();
     user.inputs.unpack().values().any(|value| holds(value, &told))
 }
 

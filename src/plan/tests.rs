@@ -221,3 +221,88 @@ fn a_plan_reads_back_from_its_file() {
     let bytes = serde_json::to_vec(&plan).unwrap();
     assert_eq!(serde_json::from_slice::<Plan>(&bytes).unwrap(), plan);
 }
+
+/// Two buckets with versioning each, and an output.
+fn two_buckets() -> (Program, Snapshot) {
+    let mut program = Program::default();
+    for name in ["one", "other"] {
+        let bucket = bucket(&mut program, name);
+        program.declare(name, BucketVersioning { bucket: bucket.name(), status: "Enabled".into() });
+        program.output(name, bucket.name());
+    }
+    (program, Snapshot::new("flights", "local"))
+}
+
+fn part(program: &Program, prior: &Snapshot, targets: &[&str], excludes: &[&str]) -> Result<Plan, PlanError> {
+    let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let scope = Scope { targets: patterns(targets), excludes: patterns(excludes), replaces: Vec::new() };
+    plan_within(Inputs { program, prior, schemas: &schemas(), config_hash: "c" }, &scope)
+}
+
+#[test]
+fn a_target_takes_along_what_it_needs_and_says_so() {
+    let (program, prior) = two_buckets();
+    let plan = part(&program, &prior, &["aws:s3:BucketVersioning/one"], &[]).unwrap();
+    assert_eq!(sentences(&plan), ["+ aws:s3:Bucket/one", "+ aws:s3:BucketVersioning/one"]);
+    let partial = plan.partial.unwrap();
+    assert_eq!((partial.left_out, partial.along.len()), (2, 1));
+    let along = "aws:s3:Bucket/one comes along: aws:s3:BucketVersioning/one needs it";
+    assert_eq!(partial.along[0].to_string(), along);
+}
+
+#[test]
+fn a_target_that_goes_takes_along_what_depends_on_it() {
+    let (program, prior) = two_buckets();
+    let prior = applied(&program, prior);
+    let plan = part(&Program::default(), &prior, &["aws:s3:Bucket/one"], &[]).unwrap();
+    assert_eq!(sentences(&plan), ["- aws:s3:BucketVersioning/one", "- aws:s3:Bucket/one"]);
+    assert_eq!(plan.partial.unwrap().left_out, 2);
+}
+
+#[test]
+fn what_is_excluded_keeps_out_what_needs_it_and_keeps_what_it_needs() {
+    let (program, prior) = two_buckets();
+    let plan = part(&program, &prior, &[], &["aws:s3:Bucket/one"]).unwrap();
+    assert_eq!(sentences(&plan), ["+ aws:s3:Bucket/other", "+ aws:s3:BucketVersioning/other"]);
+    let prior = applied(&program, prior);
+    let plan = part(&Program::default(), &prior, &[], &["aws:s3:BucketVersioning/one"]).unwrap();
+    assert_eq!(sentences(&plan), ["- aws:s3:BucketVersioning/other", "- aws:s3:Bucket/other"]);
+}
+
+#[test]
+fn a_pattern_that_nothing_matches_is_refused_and_a_plan_of_a_part_reads_back_from_its_file() {
+    let (program, prior) = two_buckets();
+    let refused = part(&program, &prior, &["aws:s3:Bucket/*", "aws:sns:*/*"], &[]).unwrap_err();
+    assert_eq!(refused.to_string(), "no resource matches `aws:sns:*/*`");
+    let plan = part(&program, &prior, &["aws:s3:Bucket/*"], &["aws:s3:*/one"]).unwrap();
+    assert_eq!(sentences(&plan), ["+ aws:s3:Bucket/other"]);
+    assert_eq!(serde_json::from_slice::<Plan>(&serde_json::to_vec(&plan).unwrap()).unwrap(), plan);
+}
+
+#[test]
+fn of_two_resources_of_one_name_the_program_is_refused() {
+    let mut program = Program::default();
+    let raw = bucket(&mut program, "raw");
+    for name in ["one", "other"] {
+        program.declare(name, BucketVersioning { bucket: raw.name(), status: "Enabled".into() });
+    }
+    let prior = Snapshot::new("flights", "local");
+    let refused = plan(Inputs { program: &program, prior: &prior, schemas: &schemas(), config_hash: "c" }).unwrap_err();
+    assert!(refused.to_string().contains("would both be `flights-local-raw-"), "{refused}");
+}
+
+#[test]
+fn a_name_that_passes_to_another_resource_goes_before_it_comes() {
+    let program = |name: &str| {
+        let mut program = Program::default();
+        let raw = bucket(&mut program, "raw");
+        program.declare(name, BucketVersioning { bucket: raw.name(), status: "Enabled".into() });
+        program
+    };
+    let mut prior = applied(&program("one"), Snapshot::new("flights", "local"));
+    let name = prior.resources[&address("aws:s3:Bucket/raw")].identity.clone();
+    Arc::make_mut(prior.resources.get_mut(&address("aws:s3:BucketVersioning/one")).unwrap()).identity = name;
+    let plan = plan_of(&program("other"), &prior);
+    assert_eq!(sentences(&plan), ["+ aws:s3:BucketVersioning/other", "- aws:s3:BucketVersioning/one"]);
+    assert_eq!((&plan.steps[0].after, &plan.steps[1].after), (&vec![1], &vec![]));
+}

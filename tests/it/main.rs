@@ -24,6 +24,7 @@ mod record;
 mod state;
 mod state_s3;
 mod status;
+mod targets;
 mod tidy;
 mod transforms;
 mod world;

@@ -104,7 +104,17 @@ impl World {
         for drift in &round.drifts {
             self.drift(*drift, &round.program, &program).await?;
         }
-        self.run(round.command, &program, &scope(&round.program, &round.aims), &round.trouble).await.map(drop)
+        let scope = scope(&round.program, &round.aims);
+        let ended = self.run(round.command, &program, &scope, &round.trouble).await?;
+        let outcome = ended.and_then(|ended| ended.outcome);
+        let is_done = outcome.is_some_and(|outcome| outcome.failed.is_empty() && outcome.skipped == 0);
+        if !is_done || !scope.replaces.is_empty() {
+            return Ok(());
+        }
+        let again = self.run(Command::Plan, &program, &scope, &Trouble::default()).await?;
+        let left = again.map_or_else(Vec::new, |ended| ended.plan.steps);
+        ensure!(left.is_empty(), "the same again has something to do: {left:#?}");
+        Ok(())
     }
 
     /// Runs a command to its end or its death, and checks what it leaves.
@@ -156,6 +166,8 @@ impl World {
         let Some(outcome) = &ended.outcome else { return Ok(()) };
         for (address, error) in &outcome.failed {
             let allowed = match error {
+                // Who is interrupted does not try again.
+                StepError::Provider(error) if error.kind == ErrorKind::NotYet => ended.cancelled,
                 StepError::Provider(error) => error.kind == ErrorKind::Unreachable,
                 StepError::Foreign { identity } => {
                     let key = (kind_of(address.kind()), identity.clone());
@@ -163,7 +175,7 @@ impl World {
                     things.get(&key).is_some_and(|thing| thing.foreign) || self.left.contains(&key)
                 }
                 StepError::State(_) => trouble.room.is_some(),
-                StepError::Unresolved(_) => false,
+                StepError::Unresolved(_) | StepError::Held { .. } => false,
             };
             ensure!(allowed, "{address} failed: {error}");
         }
