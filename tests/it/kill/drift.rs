@@ -170,6 +170,11 @@ async fn catalog(sdk: &SdkConfig) {
     for crawler in glue.get_crawlers().send().await.unwrap().crawlers() {
         glue.update_crawler().name(crawler.name().unwrap()).description("theirs").send().await.unwrap();
     }
+    for classifier in glue.get_classifiers().send().await.unwrap().classifiers() {
+        let name = classifier.csv_classifier().unwrap().name();
+        let theirs = aws_sdk_glue::types::UpdateCsvClassifierRequest::builder().name(name).delimiter("#");
+        glue.update_classifier().csv_classifier(theirs.build().unwrap()).send().await.unwrap();
+    }
 }
 
 async fn watches(sdk: &SdkConfig) {

@@ -223,7 +223,12 @@ async fn catalog(sdk: &SdkConfig, lines: &mut Lines) {
         let name = crawler.name().unwrap();
         let to = (crawler.role(), crawler.database_name(), crawler.targets(), crawler.table_prefix());
         let how = (crawler.schema_change_policy(), crawler.recrawl_policy(), crawler.configuration());
+        let how = (how, crawler.classifiers());
         lines.add("crawler", name, &(crawler.description(), to, how, tags("crawler", name).await));
+    }
+    for classifier in glue.get_classifiers().send().await.unwrap().classifiers() {
+        let csv = classifier.csv_classifier().unwrap();
+        lines.add("classifier", csv.name(), &(csv.delimiter(), csv.quote_symbol(), csv.contains_header()));
     }
 }
 

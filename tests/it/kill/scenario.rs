@@ -65,6 +65,7 @@ executor = "intel"
 
 [dataset.orders]
 source = "orders/"
+csv = { delimiter = ";" }
 schema = { id = "int64", note = "string" }
 
 [dataset.days]
@@ -87,6 +88,7 @@ executor = "arm"
 
 [dataset.orders]
 source = "orders/"
+csv = { delimiter = "|" }
 schema = { id = "int64", note = "string", price = "double" }
 
 [dataset.sizes]

@@ -271,7 +271,7 @@ impl Watch<'_> {
         if there.is_some_and(|thing| thing.foreign) {
             return Err("it is somebody else's".to_owned());
         }
-        let intents = self.durable.pending.iter().filter(|intent| {
+        let mut intents = self.durable.pending.iter().filter(|intent| {
             let planned = &intent.planned;
             let covers = intent.operation == verb || intent.operation == "create" && verb == "update";
             kind_of(planned.address.kind()) == self.key.0
