@@ -60,6 +60,7 @@ pub struct Told {
 }
 
 /// The measured process: `apply 1000 0 FOLDER`.
+#[expect(clippy::print_stderr, reason = "a measured process tells why it failed")]
 pub fn main(arguments: &[String]) -> ExitCode {
     match measured(arguments) {
         Ok(told) => {

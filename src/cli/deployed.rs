@@ -76,7 +76,7 @@ impl Deployed {
     /// The names of the stack's resources of `kind`.
     pub fn names(&self, kind: &str) -> Vec<&str> {
         let addresses = self.snapshot.resources.keys();
-        addresses.filter(|address| address.kind() == kind).map(|address| address.name()).collect()
+        addresses.filter(|address| address.kind() == kind).map(Address::name).collect()
     }
 
     /// What the cloud knows the stack's resources of `kind` by.

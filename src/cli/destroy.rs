@@ -94,7 +94,7 @@ async fn prove_gone(provider: &Provider, deleted: &[Arc<Recorded>], parallel: us
     let ask = async |recorded: &Arc<Recorded>| -> Result<Option<String>, CliError> {
         let inputs = recorded.inputs.unpack();
         let target = Target { identity: &recorded.identity, inputs: &inputs };
-        let observed = provider.kind(&recorded.address.kind())?.observe(target).await?;
+        let observed = provider.kind(recorded.address.kind())?.observe(target).await?;
         Ok(observed.map(|_| format!("{} ({})", recorded.identity, recorded.address)))
     };
     let left: Vec<Option<String>> = stream::iter(deleted.iter().map(ask)).buffered(parallel).try_collect().await?;

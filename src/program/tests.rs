@@ -363,7 +363,7 @@ fn a_role_never_outgrows_its_quota_however_many_datasets_there_are() {
         let program = program(&inputs);
         let resolved = |policy: &str| {
             resolve(&declared(&program, "aws:iam:RolePolicy", policy).inputs.unpack()["document"], &|reference| {
-                let schema = crate::resource::aws::schema(&reference.address.kind())?;
+                let schema = crate::resource::aws::schema(reference.address.kind())?;
                 let name = physical_name(schema.naming, lake, stack, "lineage", &reference.address, 1)?;
                 let arn = match reference.address.kind() {
                     "aws:s3:Bucket" => format!("arn:{partition}:s3:::{name}"),

@@ -74,16 +74,13 @@ fn fresh_name() -> String {
 }
 
 #[test]
-#[ignore = "makes resources that cost money in the account of your credentials; needs LAKE_AWS_SMOKE=1"]
 #[expect(clippy::print_stderr, reason = "the tester wants to know what to look for in the account")]
-fn a_lake_is_made_fed_read_and_destroyed_on_aws() {
+fn a_lake_is_made_fed_read_and_destroyed_on_aws_for_whoever_asks_for_it() {
     let given = |name: &str| std::env::var(name).ok();
-    let consent = given(CONSENT);
-    assert_eq!(
-        consent.as_deref(),
-        Some("1"),
-        "set {CONSENT}=1: this makes resources in the account of your credentials"
-    );
+    if given(CONSENT).as_deref() != Some("1") {
+        eprintln!("not asked for: {CONSENT}=1 lets this make resources in the account of your credentials");
+        return;
+    }
     let region = given("AWS_REGION").or_else(|| given("AWS_DEFAULT_REGION"));
     let region = region.expect("set AWS_REGION to the region in which the lake is made");
     let executor = given(EXECUTOR).map(|path| format!("executor = {path:?}\n")).unwrap_or_default();

@@ -20,7 +20,7 @@ pub(super) fn mermaid(program: &Program, snapshot: Option<&Snapshot>) -> String 
         let _ = writeln!(text, "    subgraph service_{name} [\"{name}\"]");
         for declared in program.resources().iter().filter(|declared| service(&declared.address) == name) {
             let address = &declared.address;
-            let label = format!("{}<br>{}", escaped(short_kind(address)), escaped(&address.name()));
+            let label = format!("{}<br>{}", escaped(short_kind(address)), escaped(address.name()));
             let class = if is_applied(address, snapshot) { "" } else { ":::pending" };
             let _ = writeln!(text, "        {}[\"{label}\"]{class}", id(address));
         }
@@ -28,7 +28,7 @@ pub(super) fn mermaid(program: &Program, snapshot: Option<&Snapshot>) -> String 
     }
     for declared in program.resources() {
         for needed in declared.dependencies() {
-            let _ = writeln!(text, "    {} --> {}", id(&needed), id(&declared.address));
+            let _ = writeln!(text, "    {} --> {}", id(needed), id(&declared.address));
         }
     }
     text.push_str("    classDef pending stroke-dasharray: 5 5\n");

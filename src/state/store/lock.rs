@@ -6,12 +6,13 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::StateError;
 
@@ -182,11 +183,26 @@ impl Drop for Lock {
     }
 }
 
+/// Longest wait for a lock that is just being taken, before the process ends.
+const TAKING_MAX: Duration = Duration::from_secs(10);
+
 /// The locks that a process holds. A command that fails half-way only drops its lock; what has to be asked of a
 /// service to give it back is asked then, and whoever ends the process waits for that.
 #[derive(Debug, Clone, Default)]
 pub struct Locks {
     inner: Arc<Mutex<Inner>>,
+    /// How many are just being taken.
+    taking: watch::Sender<usize>,
+}
+
+/// A lock is being taken as long as it lives.
+#[derive(Debug)]
+pub(super) struct Taking(watch::Sender<usize>);
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.0.send_modify(|taking| *taking -= 1);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -198,6 +214,12 @@ struct Inner {
 impl Locks {
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever ends the process waits for the lock that is being taken from here on.
+    pub(super) fn taking(&self) -> Taking {
+        self.taking.send_modify(|taking| *taking += 1);
+        Taking(self.taking.clone())
     }
 
     fn enter(&self, guard: &Arc<dyn Guard>) {
@@ -224,6 +246,9 @@ impl Locks {
 
     /// Gives back every lock that is held, because the process is about to end.
     pub async fn abandon_all(&self) {
+        // One that is written already may not be among those that are held yet.
+        let mut taking = self.taking.subscribe();
+        let _ = tokio::time::timeout(TAKING_MAX, taking.wait_for(|taking| *taking == 0)).await;
         let held: Vec<_> = self.inner().held.iter().filter_map(Weak::upgrade).collect();
         for guard in held.iter().filter(|guard| guard.outlives()) {
             abandon(&**guard).await;

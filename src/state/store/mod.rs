@@ -209,6 +209,7 @@ impl Store {
 
     /// Takes the stack's lock for `command`.
     pub async fn lock(&self, command: &str) -> Result<Lock, StateError> {
+        let _taking = self.locks.taking();
         let guard = self.medium.lock(Holder::this(command)).await?;
         Ok(Lock::new(guard.into(), self.locks.clone()))
     }

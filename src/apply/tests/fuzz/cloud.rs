@@ -279,7 +279,7 @@ impl Watch<'_> {
                 && planned.inputs.unpack() == *inputs
                 && covers
         });
-        let intent = intents.last().ok_or("no intent was durable before")?;
+        let intent = intents.next_back().ok_or("no intent was durable before")?;
         if verb == "create" && !intent.observed_absent {
             return Err("its intent says that it is there".to_owned());
         }

@@ -64,7 +64,7 @@ fn changed(node: &Node, action: Action) -> Option<Node> {
 fn layout(shape: [u8; SLOTS], slot: usize, kind: usize) -> Layout {
     let kind_of = |other: usize| match other {
         _ if other == slot => kind,
-        _ if other % 2 == 0 => NAMED,
+        _ if other.is_multiple_of(2) => NAMED,
         _ => KEYED,
     };
     let slots = shape.iter().enumerate().map(|(other, on)| Some(node(kind_of(other), other, *on)));

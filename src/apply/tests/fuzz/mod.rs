@@ -41,8 +41,7 @@ fn check(case: &Case) -> Result<(), String> {
 fn any_life_of_a_stack_leads_to_what_is_declared() {
     let cases = std::env::var("LAKE_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
     let config = Config { cases, max_shrink_iters: SHRINKS_MAX, failure_persistence: None, ..Config::default() };
-    let result =
-        TestRunner::new(config).run(&case::case(), |case| check(&case).map_err(|why| TestCaseError::fail(why)));
+    let result = TestRunner::new(config).run(&case::case(), |case| check(&case).map_err(TestCaseError::fail));
     if let Err(TestError::Fail(why, case)) = &result {
         panic!("{why}\n\nas a test:\n\n{}", case.source());
     }

@@ -215,7 +215,7 @@ fn set(recorded: &mut Recorded, name: &str, value: serde_json::Value) {
 /// Gives a thing that is named by its key another one, which no layout has.
 fn rename(recorded: &mut Recorded) {
     let old = recorded.inputs.unpack()["key"].as_str().unwrap_or_default().to_owned();
-    let new = format!("{}-old", old);
+    let new = format!("{old}-old");
     recorded.identity = match recorded.identity.rsplit_once('/') {
         Some((parent, _)) => format!("{parent}/{new}"),
         None => new.clone(),

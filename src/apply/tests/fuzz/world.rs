@@ -69,7 +69,7 @@ pub struct Ended {
 pub enum Stopped {
     Refresh(RefreshError),
     Plan(PlanError),
-    State(StateError),
+    State(#[expect(dead_code, reason = "told when a case fails")] StateError),
 }
 
 impl World {

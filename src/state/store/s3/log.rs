@@ -126,25 +126,16 @@ impl S3 {
                 return Ok(Files { base: Some(base.body), journal: Vec::new(), mark });
             };
             let read = self.read_journal(&journal).await?;
-            if let Ok((bytes, numbers)) = &read
-                && !bytes.is_empty()
-            {
-                let (next, sealed, length) = (numbers.next(), numbers.sealed(), bytes.len() as u64);
-                let mark = Mark { version, journal: Some(journal), next, length, sealed };
-                let (bytes, _) = read.expect("it was looked at");
-                return Ok(Files { base: Some(base.body), journal: bytes, mark });
-            }
+            let begun = matches!(&read, Ok((bytes, _)) if !bytes.is_empty());
             // A journal that is not there (any more) may be one whose base was replaced meanwhile.
-            let is_current = self.head(name).await?.is_some_and(|head| head.version == base.etag);
-            match read {
-                _ if !is_current && reads < READS_MAX => reads += 1,
-                Err(number) => return Err(self.damaged(FormatError::Gap { number })),
-                Ok((journal_bytes, numbers)) => {
-                    let (next, sealed) = (numbers.next(), numbers.sealed());
-                    let mark = Mark { version, journal: Some(journal), next, length: 0, sealed };
-                    return Ok(Files { base: Some(base.body), journal: journal_bytes, mark });
-                }
+            if !begun && reads < READS_MAX && self.head(name).await?.is_none_or(|head| head.version != base.etag) {
+                reads += 1;
+                continue;
             }
+            let (bytes, numbers) = read.map_err(|number| self.damaged(FormatError::Gap { number }))?;
+            let (next, sealed, length) = (numbers.next(), numbers.sealed(), bytes.len() as u64);
+            let mark = Mark { version, journal: Some(journal), next, length, sealed };
+            return Ok(Files { base: Some(base.body), journal: bytes, mark });
         }
     }
 

@@ -27,8 +27,10 @@ const WRITER: &str = "lake-writer";
 const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 /// Slowest way to S3 that is waited for, in bytes a second.
 const BYTES_PER_SECOND_MIN: u64 = 128 * 1024;
-/// Tries of a write whose outcome is not known, or that S3 could not decide (409).
-const TRIES_MAX: u32 = 6;
+/// Tries of a write whose outcome is not known, or that S3 could not decide (409). Each has the SDK's own within it.
+const WRITES_MAX: u32 = 5;
+/// Tries of a read that was not answered, likewise.
+const READS_MAX: u32 = 2;
 /// Pause before the second try; doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Objects that one request deletes at most
@@ -128,7 +130,7 @@ impl Failure {
             (Some(404), _) => Kind::NotFound,
             (Some(409), _) => Kind::Conflict,
             (Some(408 | 429 | 500..), _) | (_, "RequestTimeout" | "SlowDown") => Kind::Unknown,
-            (Some(400..), _) => Kind::Failed,
+            (Some(300..), _) => Kind::Failed,
             _ if matches!(error, SdkError::ConstructionFailure(_)) => Kind::Failed,
             _ => Kind::Unknown,
         };
@@ -199,7 +201,7 @@ impl Objects {
             };
             match failure.kind {
                 Kind::NotFound => return Ok(None),
-                Kind::Unknown if tries < TRIES_MAX => {}
+                Kind::Unknown if tries < READS_MAX => {}
                 _ => return Err(self.error(failure)),
             }
             tries += 1;
@@ -255,7 +257,7 @@ impl Objects {
                     Err(unread) => failure = unread,
                 }
             }
-            if tries == TRIES_MAX {
+            if tries == WRITES_MAX {
                 return Err(self.error(failure));
             }
             tries += 1;
@@ -298,7 +300,7 @@ impl Objects {
             let failure = Failure::of("CopyObject", &error);
             match failure.kind {
                 Kind::Refused | Kind::NotFound => return Ok(false),
-                Kind::Unknown | Kind::Conflict if tries < TRIES_MAX => {}
+                Kind::Unknown | Kind::Conflict if tries < WRITES_MAX => {}
                 _ => return Err(self.error(failure)),
             }
             tries += 1;
