@@ -282,9 +282,16 @@ impl<'a> Stack<'a> {
 
     /// What the plan is about, and why, for what was not asked for.
     fn inside(&self, scope: &Scope) -> (BTreeSet<&'a Address>, BTreeMap<&'a Address, Along>) {
+        let excluded = self.nodes.keys().copied().filter(|address| scope.is_excluded(address));
+        let mut outside: BTreeSet<&Address> = excluded.collect();
+        let mut next: Vec<&Address> = outside.iter().copied().collect();
+        while let Some(address) = next.pop() {
+            next.extend(self.held_back(address).into_iter().filter(|other| outside.insert(other)));
+        }
         let all = scope.targets.is_empty();
         let asked = self.nodes.keys().copied().filter(|address| all || scope.is_target(address));
-        let mut inside: BTreeSet<&Address> = asked.collect();
+        // What is outside is needed by nothing that is not: none of it comes along.
+        let mut inside: BTreeSet<&Address> = asked.filter(|address| !outside.contains(address)).collect();
         let mut along = BTreeMap::new();
         let mut next: Vec<&Address> = inside.iter().copied().collect();
         while let Some(address) = next.pop() {
@@ -295,13 +302,7 @@ impl<'a> Stack<'a> {
                 }
             }
         }
-        let excluded = self.nodes.keys().copied().filter(|address| scope.is_excluded(address));
-        let mut outside: BTreeSet<&Address> = excluded.collect();
-        let mut next: Vec<&Address> = outside.iter().copied().collect();
-        while let Some(address) = next.pop() {
-            next.extend(self.held_back(address).into_iter().filter(|other| outside.insert(other)));
-        }
-        inside.retain(|address| !outside.contains(address));
+        debug_assert!(inside.is_disjoint(&outside), "BUG: a part takes along what is excluded");
         (inside, along)
     }
 

@@ -347,7 +347,10 @@ impl Watch<'_> {
 
     fn removes(&self, step: &Step, planned: &Recorded) -> bool {
         match &step.operation {
-            Operation::Delete => true,
+            Operation::Delete => {
+                let current = self.durable.resources.get(&step.address);
+                current.is_some_and(|current| current.identity == planned.identity)
+            }
             Operation::DeleteDeposed(identity) => *identity == planned.identity,
             _ => false,
         }
