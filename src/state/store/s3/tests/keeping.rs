@@ -68,6 +68,9 @@ async fn a_journal_with_a_missing_object_is_damaged_and_says_which() {
     cloud.client(faithful(), 1).delete_object().bucket(BUCKET).key(second).send().await.unwrap();
     let error = cloud.patient().load().await.unwrap_err().to_string();
     assert!(error.contains("object 2 of its journal is missing"), "{error}");
+    // Whoever comes to repair it gets the lock all the same, and fences the holder that was cut off.
+    cloud.impatient().lock("state repair").await.unwrap();
+    assert!(matches!(journal.append(outputs(4)).await, Err(StateError::Fenced { .. })));
 }
 
 #[tokio::test]
