@@ -153,9 +153,12 @@ async fn predecessors(
     let mut there: Vec<_> = observe(deposed, provider, parallel).try_collect().await?;
     there.sort_by_key(|answer| answer.recorded.generation);
     let ours = |old: &Recorded, observed: &Observed| check_owner(snapshot, provider.schemas(), old, observed).is_ok();
-    let is_ours = |answer: &Answer| answer.observed.as_ref().is_some_and(|observed| ours(&answer.recorded, observed));
-    let there = there.into_iter().filter(is_ours).map(|answer| answer.recorded);
-    Ok(there.map(|old| (old.address.clone(), old)).collect())
+    let current = there.into_iter().filter_map(|Answer { recorded, inputs, observed }| {
+        let observed = observed.filter(|observed| ours(&recorded, observed))?;
+        let current = merged(&recorded, &inputs, &observed).map_or(recorded, Arc::new);
+        Some((current.address.clone(), current))
+    });
+    Ok(current.collect())
 }
 
 /// Makes what was replaced current again in place of its successor, which is gone: others may need it still.

@@ -41,6 +41,8 @@ pub struct Thing {
     pub touched: u64,
     /// Somebody else's.
     pub foreign: bool,
+    /// It was retained and left. What it referred to then is forgotten.
+    pub left: bool,
 }
 
 impl Thing {
@@ -119,7 +121,7 @@ impl Cloud {
     pub fn put(&self, key: &Key, inputs: &Fields, tags: Tags, foreign: bool) -> Fields {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         let version = serial * 100;
-        let thing = Thing { inputs: inputs.clone(), tags, serial, version, touched: serial, foreign };
+        let thing = Thing { inputs: inputs.clone(), tags, serial, version, touched: serial, foreign, left: false };
         let outputs = thing.outputs(key);
         self.things.lock().unwrap().insert(key.clone(), thing);
         outputs
@@ -239,6 +241,7 @@ impl Kind for Watched {
             thing.inputs.retain(|name, _| target.inputs.contains_key(name));
             thing.tags = self.kept_tags(tags);
             thing.version += 1;
+            thing.left = false;
             thing.touched = self.cloud.serials.fetch_add(1, Ordering::Relaxed);
             Ok(thing.outputs(&key))
         })
@@ -300,8 +303,15 @@ impl Watch<'_> {
                 return Err(format!("it needs {on}, which is at work"));
             }
         }
-        let wanted =
-            Thing { inputs: inputs.clone(), tags: Tags::new(), serial: 0, version: 0, touched: 0, foreign: false };
+        let wanted = Thing {
+            inputs: inputs.clone(),
+            tags: Tags::new(),
+            serial: 0,
+            version: 0,
+            touched: 0,
+            foreign: false,
+            left: false,
+        };
         for (key, number) in wanted.references() {
             let thing = things.get(&key).ok_or_else(|| format!("it needs {key:?}, which is not there"))?;
             let told = match number {
@@ -321,7 +331,7 @@ impl Watch<'_> {
         let own = self.step(|step| step.address == planned.address && self.removes(step, planned));
         let own = own.ok_or("no step of the plan deletes it")?;
         let Some(gone) = things.get(&self.key) else { return Ok(()) };
-        for (key, user) in things.iter().filter(|(key, thing)| **key != self.key && !thing.foreign) {
+        for (key, user) in things.iter().filter(|(key, thing)| **key != self.key && !thing.foreign && !thing.left) {
             // What was made before this referred to another of its name.
             if user.touched < gone.serial || !user.references().iter().any(|(on, _)| *on == self.key) {
                 continue;

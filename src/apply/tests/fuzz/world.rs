@@ -82,7 +82,9 @@ impl World {
         shared.begin(&Trouble::default());
         let lock = store.lock("plan").await.unwrap();
         store.create(&lock, &snapshot).await.expect("the state to begin with is sound");
-        World { shared, cloud, store, left, log: Vec::new() }
+        let world = World { shared, cloud, store, left, log: Vec::new() };
+        world.mark_left();
+        world
     }
 
     /// What happened, for who reads a failure.
@@ -160,6 +162,12 @@ impl World {
         let were = before.known().map(AsRef::as_ref).chain(began).filter(|recorded| recorded.retain);
         self.left.extend(were.map(key_of));
         self.left.retain(|key| !known.contains(key));
+        self.mark_left();
+    }
+
+    fn mark_left(&self) {
+        let mut things = self.cloud.things.lock().unwrap();
+        things.iter_mut().filter(|(key, _)| self.left.contains(*key)).for_each(|(_, thing)| thing.left = true);
     }
 
     fn check_outcome(&self, ended: &Ended, trouble: &Trouble) -> Check {
