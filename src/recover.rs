@@ -17,8 +17,8 @@ use crate::{
     provider::{Observed, Provider, ProviderError, Target},
     refresh::Owner,
     resource::{
-        Address, Declared, Fields, Naming, Ownership, Program, Schema, is_unknown, name_prefix, physical_name,
-        references, resolve, resolve_all,
+        Address, Declared, Fields, Ownership, Program, Schema, is_unknown, name_prefix, physical_name, references,
+        resolve, resolve_all,
     },
     state::{Outputs, Recorded, Snapshot, verify},
 };
@@ -333,7 +333,13 @@ impl Rebuild<'_> {
                 let parent = declared.inputs.get(parent).as_ref().map(references).unwrap_or_default();
                 let ours =
                     !parent.is_empty() && parent.iter().all(|parent| snapshot.resources.contains_key(&parent.address));
-                named(schema, inputs).filter(|_| ours).map(|identity| (identity, 1)).into_iter().collect()
+                schema
+                    .naming
+                    .identity(None, inputs)
+                    .filter(|_| ours)
+                    .map(|identity| (identity, 1))
+                    .into_iter()
+                    .collect()
             }
             // The name holds a hash of the lineage, which nobody else's has.
             Ownership::Intent => {
@@ -402,13 +408,6 @@ impl Tagged {
             retain: false,
         }
     }
-}
-
-/// What a kind that is named by its inputs is known by; `None` while one of them is not known.
-fn named(schema: &Schema, inputs: &Fields) -> Option<String> {
-    let Naming::Fields(fields) = schema.naming else { return None };
-    let parts: Option<Vec<&str>> = fields.iter().map(|field| inputs.get(*field).and_then(Value::as_str)).collect();
-    parts.map(|parts| parts.join("/"))
 }
 
 /// What the inputs of a resource mention by name or ARN: nobody declares any more what it depends on, and this is what

@@ -112,14 +112,8 @@ impl Run<'_> {
         if let Some((name, value)) = inputs.iter().find(|(_, value)| is_unknown(value)) {
             return Err(StepError::Unresolved(format!("{value} for its field {name}")));
         }
-        let identity = match (&desired.name, self.kind.schema().naming) {
-            (Some(name), _) => name.clone(),
-            (None, Naming::Fields(fields)) => {
-                let part = |field: &&str| inputs.get(*field).and_then(|value| value.as_str()).unwrap_or_default();
-                fields.iter().map(part).collect::<Vec<_>>().join("/")
-            }
-            (None, Naming::Physical { .. }) => return Err(StepError::Unresolved("a physical name".to_owned())),
-        };
+        let identity = self.kind.schema().naming.identity(desired.name.as_deref(), &inputs);
+        let identity = identity.ok_or_else(|| StepError::Unresolved("its name".to_owned()))?;
         let recorded = Recorded {
             address: self.step.address.clone(),
             generation: desired.generation,

@@ -140,13 +140,14 @@ fn check_name(
                 .hint(format!("import {} first", missing.address)));
         }
     }
-    let Naming::Fields(fields) = schema.naming else { return Ok(()) };
-    let name: Vec<&str> = fields.iter().filter_map(|field| inputs.get(*field)?.as_str()).collect();
-    let name = name.join("/");
-    if name == id {
+    if matches!(schema.naming, Naming::Physical { .. }) {
         return Ok(());
     }
-    Err(CliError::usage(format!("lake.toml calls {} `{name}`, not `{id}`", declared.address)))
+    match schema.naming.identity(None, inputs) {
+        Some(name) if name == id => Ok(()),
+        Some(name) => Err(CliError::usage(format!("lake.toml calls {} `{name}`, not `{id}`", declared.address))),
+        None => Err(CliError::failed(format!("what {} is called is known only once it is applied", declared.address))),
+    }
 }
 
 /// What says that it is another's is another's. Returns what it says when that is what it is to be.

@@ -9,7 +9,7 @@ use super::{Action, Desired, PlanError};
 use crate::{
     graph::{Cycle, Graph},
     resource::{
-        Address, Declared, Fields, Naming, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve_all,
+        Address, Declared, Fields, Program, Reference, Schema, Schemas, is_unknown, physical_name, resolve_all,
     },
     state::{Recorded, Snapshot},
 };
@@ -225,14 +225,7 @@ fn known(action: Action, schema: &'static Schema, desired: &Desired) -> Known {
 
 /// What the cloud will know the resource by; `None` while an input that names it is unknown.
 fn identity(schema: &Schema, desired: &Desired) -> Option<String> {
-    match schema.naming {
-        Naming::Physical { .. } => desired.name.clone(),
-        Naming::Fields(fields) => {
-            let parts: Option<Vec<&str>> =
-                fields.iter().map(|field| desired.inputs.get(*field).and_then(Value::as_str)).collect();
-            parts.map(|parts| parts.join("/"))
-        }
-    }
+    schema.naming.identity(desired.name.as_deref(), &desired.inputs)
 }
 
 /// The fields in which `after` differs from `before`, by path. Lists are compared as a whole.

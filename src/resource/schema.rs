@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::Fields;
+
 /// The planner's knowledge of a kind.
 #[derive(Debug)]
 pub struct Schema {
@@ -31,6 +33,20 @@ pub enum Naming {
     },
     /// These inputs together, joined by `/`.
     Fields(&'static [&'static str]),
+}
+
+impl Naming {
+    /// What the cloud knows a resource with these `inputs` by, whose physical `name` is fixed if its kind has one;
+    /// `None` while that, or an input that names it, is not known.
+    pub fn identity(self, name: Option<&str>, inputs: &Fields) -> Option<String> {
+        match self {
+            Naming::Physical { .. } => name.map(str::to_owned),
+            Naming::Fields(fields) => {
+                let parts: Option<Vec<&str>> = fields.iter().map(|field| inputs.get(*field)?.as_str()).collect();
+                parts.map(|parts| parts.join("/"))
+            }
+        }
+    }
 }
 
 /// How a resource found in the cloud is told to be ours.

@@ -51,9 +51,9 @@ pub struct Open {
     pub operation: String,
     /// For which resource.
     pub address: Address,
-    /// Its generation.
+    /// What the cloud knows it by.
     #[serde(skip)]
-    generation: u32,
+    identity: String,
 }
 
 impl Historic {
@@ -144,15 +144,15 @@ impl Summary {
             Edit::Run(run) => self.run = Some(run.clone()),
             Edit::Begin(intent) => self.open.push(Open::of(intent)),
             Edit::Record(recorded) => {
-                let ended = self.end(&recorded.address, recorded.generation);
+                let ended = self.end(&recorded.address, &recorded.identity);
                 match ended.as_ref().map(|open| open.operation.as_str()) {
                     Some("create") => self.created += 1,
                     Some("update") => self.updated += 1,
                     _ => self.noted += 1,
                 }
             }
-            Edit::Remove(Removed { address, generation, retained, .. }) => {
-                self.end(address, *generation);
+            Edit::Remove(Removed { address, identity, retained, .. }) => {
+                self.end(address, identity);
                 match retained {
                     true => self.forgotten += 1,
                     false => self.deleted += 1,
@@ -173,8 +173,8 @@ impl Summary {
     }
 
     /// Strikes out the call that a record ends.
-    fn end(&mut self, address: &Address, generation: u32) -> Option<Open> {
-        let is_it = |open: &Open| open.address == *address && open.generation == generation;
+    fn end(&mut self, address: &Address, identity: &str) -> Option<Open> {
+        let is_it = |open: &Open| open.address == *address && open.identity == identity;
         self.open.iter().position(is_it).map(|place| self.open.remove(place))
     }
 }
@@ -184,7 +184,7 @@ impl Open {
         Open {
             operation: intent.operation.clone(),
             address: intent.planned.address.clone(),
-            generation: intent.planned.generation,
+            identity: intent.planned.identity.clone(),
         }
     }
 }

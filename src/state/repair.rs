@@ -82,8 +82,8 @@ impl Store {
         diagnose(&stored).map_err(|error| self.damaged(error))
     }
 
-    /// Writes `snapshot` in place of a state that is damaged or gone. What was there stays beside, under names that end
-    /// in `mark`, and so does what is damaged in the history.
+    /// Writes `snapshot` in place of a state that is damaged or gone. What was there stays beside, under names with
+    /// `mark` in them, and so does what is damaged in the history.
     pub async fn mend(
         &self,
         lock: &Lock,
