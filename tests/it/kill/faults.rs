@@ -5,7 +5,10 @@ use http::{Method, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{call::Call, proxy::Answer};
+use super::{
+    call::{Call, STATE},
+    proxy::Answer,
+};
 use crate::faults::Dice;
 
 /// One call in so many goes wrong, at most.
@@ -62,7 +65,7 @@ impl Weather {
 pub fn throttled(call: &Call, parts: &Parts) -> Answer {
     let (status, kind, body) = match call.service.as_str() {
         // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-        "s3" => {
+        "s3" | STATE => {
             let text = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
             // The answer to a HEAD has no body.
             let text = if parts.method == Method::HEAD { "" } else { text };
