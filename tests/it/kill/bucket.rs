@@ -27,7 +27,10 @@ const STATES: u64 = 51;
 /// (<https://man7.org/linux/man-pages/man5/proc_sys_kernel.5.html>). One that was a process's own comes again.
 const NOBODY: u64 = i32::MAX as u64;
 
-/// All that state asks of its bucket, heartbeats aside: these come when a command takes long.
+/// How the holder of a lock says that it lives, when a command takes long.
+pub const HEARTBEAT: &str = "state.PutObject:heartbeat";
+
+/// All that state asks of its bucket besides, whatever the command.
 pub const OPERATIONS: [&str; 17] = [
     "state.CopyObject:history",
     "state.DeleteObjects:history",

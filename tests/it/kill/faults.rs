@@ -15,6 +15,8 @@ use crate::faults::Dice;
 const ONE_IN_MIN: u64 = 4;
 /// And at least.
 const ONE_IN_MAX: u64 = 30;
+/// And of the few to the bucket of the state.
+const STATE_ONE_IN_MAX: u64 = 8;
 /// Longest delay of an answer, in milliseconds.
 const DELAY_MAX: u64 = 400;
 
@@ -46,9 +48,10 @@ impl Weather {
         Weather { dice, one_in }
     }
 
-    /// What becomes of the next call.
-    pub fn next(&mut self) -> Option<Fault> {
-        if !self.dice.one_in(self.one_in) {
+    /// What becomes of a call.
+    pub fn next(&mut self, call: &Call) -> Option<Fault> {
+        let one_in = if call.service == STATE { self.one_in.min(STATE_ONE_IN_MAX) } else { self.one_in };
+        if !self.dice.one_in(one_in) {
             return None;
         }
         Some(match self.dice.within(0..5) {

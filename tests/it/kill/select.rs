@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    bucket::HEARTBEAT,
     call::{Call, STATE},
     proxy::{Mode, Point},
     scenario::{Action, Place, SCENARIOS, Scenario},
@@ -134,7 +135,8 @@ fn every(scenario: Scenario, calls: usize) -> impl Iterator<Item = Case> {
 /// The first call of each operation that changes something: of the scenarios that make and destroy a lake in both modes,
 /// of the others in turn. Besides, a few that change nothing.
 fn kinds<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
-    let mut cases = Vec::new();
+    // What takes longest comes first.
+    let mut cases = of_state(&calls);
     let mut in_turn = [Mode::Before, Mode::After].into_iter().cycle();
     let mut turn = || in_turn.next().expect("it has no end");
     for scenario in SCENARIOS.into_iter().filter(|scenario| scenario.place == Place::Folder) {
@@ -153,15 +155,17 @@ fn kinds<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
             cases.push(Case { scenario, point: Point::Number(*read), mode: turn() });
         }
     }
-    cases.extend(of_state(calls));
     cases
 }
 
 /// Each operation on the bucket of the state, in both modes: the one in the middle, of the scenario that it comes in
-/// first.
+/// first. Besides, a heartbeat.
 fn of_state<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
+    let both = |scenario: Scenario, name: String, nth: usize| {
+        [Mode::Before, Mode::After].map(|mode| Case { scenario, point: Point::Named(name.clone(), nth), mode })
+    };
     let mut seen = BTreeSet::new();
-    let mut cases = Vec::new();
+    let mut cases = both(Place::Bucket.with(Action::Create), HEARTBEAT.to_owned(), 1).to_vec();
     for scenario in SCENARIOS.into_iter().filter(|scenario| scenario.place == Place::Bucket) {
         let mut counts = BTreeMap::new();
         for call in calls(scenario).iter().filter(|call| call.service == STATE) {
@@ -169,8 +173,7 @@ fn of_state<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
         }
         counts.retain(|name, _| seen.insert(name.clone()));
         for (name, count) in counts {
-            let point = Point::Named(name, count.div_ceil(2));
-            cases.extend([Mode::Before, Mode::After].map(|mode| Case { scenario, point: point.clone(), mode }));
+            cases.extend(both(scenario, name, count.div_ceil(2)));
         }
     }
     cases
