@@ -171,9 +171,6 @@ impl Scenario {
             Action::Destroy => {
                 let stand = applied.copy().open().await;
                 put_data(&stand).await;
-                if self.place == Place::Bucket {
-                    bucket::fill_history(&stand.sdk().await).await;
-                }
                 stand.close().await
             }
             Action::Keep => self.place.keeping(applied).await.close().await,
@@ -203,6 +200,9 @@ impl Scenario {
                 drift::permission_of(&sdk, "-sweep-").await;
                 drift::topic(&sdk).await;
                 put_data(&stand).await;
+                if self.place == Place::Bucket {
+                    bucket::fill_history(&sdk).await;
+                }
                 let folders = stand.close().await;
                 self.place.write(&folders, SECOND);
                 folders
