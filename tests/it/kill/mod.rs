@@ -39,7 +39,7 @@ mod verdict;
 mod writes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     panic::AssertUnwindSafe,
     sync::{
         Mutex,
@@ -154,10 +154,11 @@ fn prepare(scenarios: impl IntoIterator<Item = Scenario>) -> BTreeMap<Scenario, 
     runtime().block_on(async {
         let (mut prepared, mut applied) = (BTreeMap::new(), BTreeMap::new());
         for scenario in scenarios.into_iter().collect::<BTreeSet<_>>() {
-            if !applied.contains_key(&scenario.place) {
-                applied.insert(scenario.place, scenario.place.applied().await);
-            }
-            prepared.insert(scenario, Prepared::new(scenario, &applied[&scenario.place]).await);
+            let applied = match applied.entry(scenario.place) {
+                Entry::Occupied(applied) => applied.into_mut(),
+                Entry::Vacant(applied) => applied.insert(scenario.place.applied().await),
+            };
+            prepared.insert(scenario, Prepared::new(scenario, applied).await);
         }
         prepared
     })
