@@ -4,10 +4,15 @@ use std::fmt;
 
 use http::{HeaderMap, Method, Uri};
 
+use super::bucket;
+
+/// The service that calls to the bucket of the state go by.
+pub const STATE: &str = "state";
+
 /// One API call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// The service in the signature's scope.
+    /// The service in the signature's scope, or [`STATE`].
     pub service: String,
     /// The operation; with the first folder of the key where objects are concerned.
     pub operation: String,
@@ -27,8 +32,16 @@ const READS: [&str; 6] = ["Get", "List", "Describe", "BatchGet", "Head", "Search
 impl Call {
     /// Reads it from a request.
     pub fn of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call {
-        let service = service(headers).unwrap_or_default();
+        let mut service = service(headers).unwrap_or_default();
+        let state = of_state(uri).filter(|_| service == "s3");
+        if state.is_some() {
+            STATE.clone_into(&mut service);
+        }
         let operation = match service.as_str() {
+            STATE => {
+                let is_copy = headers.contains_key("x-amz-copy-source");
+                bucket::operation(method, state.unwrap_or_default(), uri.query().unwrap_or_default(), is_copy, body)
+            }
             "s3" => s3(method, uri),
             "lambda" => lambda(method, uri.path()),
             _ => named(uri, headers, body),
@@ -36,6 +49,13 @@ impl Call {
         let writes = !READS.iter().any(|read| operation.starts_with(read));
         Call { service, operation, writes }
     }
+}
+
+/// The key in the bucket of the state, if it is about that bucket.
+fn of_state(uri: &Uri) -> Option<&str> {
+    let (bucket, key) =
+        uri.path().trim_start_matches('/').split_once('/').unwrap_or((uri.path().trim_matches('/'), ""));
+    (bucket == bucket::BUCKET).then_some(key)
 }
 
 /// `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
@@ -143,6 +163,11 @@ fn each_protocol_carries_its_operation_where_its_own_documentation_says() {
     assert_eq!(call(Method::HEAD, "/b/", "s3", None, ""), read("s3.HeadBucket"));
     assert_eq!(call(Method::PUT, "/b/packages/p.zip", "s3", None, ""), write("s3.PutObject:packages"));
     assert_eq!(call(Method::POST, "/b?delete", "s3", None, ""), write("s3.DeleteObjects"));
+    assert_eq!(
+        call(Method::PUT, "/team-state/lakes/local/state.json", "s3", None, "{}"),
+        write("state.PutObject:base")
+    );
+    assert_eq!(call(Method::GET, "/team-state/lakes/local/lock", "s3", None, ""), read("state.GetObject:lock"));
     assert_eq!(call(Method::POST, "/2015-03-31/functions", "lambda", None, "{}"), write("lambda.CreateFunction"));
     assert_eq!(
         call(Method::DELETE, "/2015-03-31/functions/f/policy/s", "lambda", None, ""),

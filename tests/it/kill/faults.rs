@@ -5,13 +5,18 @@ use http::{Method, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{call::Call, proxy::Answer};
+use super::{
+    call::{Call, STATE},
+    proxy::Answer,
+};
 use crate::faults::Dice;
 
 /// One call in so many goes wrong, at most.
 const ONE_IN_MIN: u64 = 4;
 /// And at least.
 const ONE_IN_MAX: u64 = 30;
+/// And of the few to the bucket of the state.
+const STATE_ONE_IN_MAX: u64 = 8;
 /// Longest delay of an answer, in milliseconds.
 const DELAY_MAX: u64 = 400;
 
@@ -43,9 +48,10 @@ impl Weather {
         Weather { dice, one_in }
     }
 
-    /// What becomes of the next call.
-    pub fn next(&mut self) -> Option<Fault> {
-        if !self.dice.one_in(self.one_in) {
+    /// What becomes of a call.
+    pub fn next(&mut self, call: &Call) -> Option<Fault> {
+        let one_in = if call.service == STATE { self.one_in.min(STATE_ONE_IN_MAX) } else { self.one_in };
+        if !self.dice.one_in(one_in) {
             return None;
         }
         Some(match self.dice.within(0..5) {
@@ -62,7 +68,7 @@ impl Weather {
 pub fn throttled(call: &Call, parts: &Parts) -> Answer {
     let (status, kind, body) = match call.service.as_str() {
         // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-        "s3" => {
+        "s3" | STATE => {
             let text = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
             // The answer to a HEAD has no body.
             let text = if parts.method == Method::HEAD { "" } else { text };

@@ -41,7 +41,7 @@ fn sorted<V: Clone>(map: Option<&std::collections::HashMap<String, V>>) -> BTree
     map.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// All that is there.
+/// All that is there, besides the bucket of the state.
 pub async fn of(sdk: &SdkConfig) -> Vec<String> {
     let mut lines = Lines::default();
     buckets(sdk, &mut lines).await;
@@ -62,6 +62,9 @@ async fn buckets(sdk: &SdkConfig, lines: &mut Lines) {
     let s3 = aws_sdk_s3::Client::from_conf(config);
     for bucket in s3.list_buckets().send().await.unwrap().buckets() {
         let name = bucket.name().unwrap();
+        if name == super::bucket::BUCKET {
+            continue;
+        }
         lines.add("bucket", name, &"");
         let tags = s3.get_bucket_tagging().bucket(name).send().await;
         let tags = tags.map(|it| own_tags(it.tag_set().iter().map(|tag| (tag.key(), tag.value())))).ok();

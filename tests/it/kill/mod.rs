@@ -6,21 +6,27 @@
 //! killed: before that call, or once the cloud has answered it. What is asked of the world after that stands in
 //! [`verdict`]. Each case has a project and a cloud of its own, copied from what its [`Scenario`] starts from.
 //!
-//! A test run that asks for nothing takes each kind of resource once. The rest is asked for:
+//! Where the state lies in a bucket ([`bucket`]), its calls pass the proxy like all others.
+//!
+//! A test run that asks for nothing takes each kind of resource once, and each call to the bucket of a state. The rest
+//! is asked for:
 //!
 //! ```sh
 //! LAKE_KILL=all cargo test --release --test it -- kill::                  # every call of every scenario, in both modes
 //! LAKE_KILL=all/7 cargo test --release --test it -- kill::                # every seventh of these cases
 //! LAKE_KILL=all/7+2 cargo test --release --test it -- kill::              # every seventh, from the third on
+//! LAKE_KILL=s3/7 cargo test --release --test it -- kill::                 # of the scenarios with state in a bucket
 //! LAKE_KILL=create cargo test --release --test it -- kill::               # every call of one scenario
 //! LAKE_KILL=create:137:after cargo test --release --test it -- kill::     # one case, by the number of its call
 //! LAKE_KILL=create:iam.CreateRole#2:before cargo test …                   # or by its name, and how often it came
+//! LAKE_KILL=s3-mixed:state.PutObject:seal#1:after cargo test …            # likewise, of the bucket of the state
 //! LAKE_KILL_SEEDS=200 cargo test --release --test it -- kill::            # random kills and calls that go wrong, so many
 //! LAKE_KILL_SEED=7 cargo test --release --test it -- kill::               # the one that a failure has named
 //! ```
 //!
 //! Calls are concurrent, so that their numbers are those of one run, and the next may have two of them swapped.
 
+mod bucket;
 mod call;
 mod drift;
 mod faults;
@@ -33,7 +39,7 @@ mod verdict;
 mod writes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     panic::AssertUnwindSafe,
     sync::{
         Mutex,
@@ -49,7 +55,7 @@ use self::{
     call::Call,
     faults::Weather,
     proxy::{Behaviour, Mode, Point},
-    scenario::{SCENARIOS, Scenario},
+    scenario::{Action, Place, SCENARIOS, Scenario},
     select::{Case, Wish},
     stand::{Ended, Folders},
     verdict::{Complaint, Expected, converges, ends, expected},
@@ -68,6 +74,9 @@ const SAY_EVERY: usize = 100;
 /// Kills of one command that is run again and again, at most.
 const KILLS_MAX: u64 = 4;
 
+/// The one that is begun with.
+const CREATE: Scenario = Place::Folder.with(Action::Create);
+
 /// A scenario, ready to be begun any number of times.
 struct Prepared {
     scenario: Scenario,
@@ -84,7 +93,7 @@ impl Prepared {
         let (ran, calls) = stand.lake_through(Behaviour::Pass, scenario.command()).await;
         ran.ok();
         let expected = expected(scenario, &stand).await.unwrap_or_else(|complaint| panic!("{complaint}"));
-        if scenario != Scenario::Destroy {
+        if scenario.action != Action::Destroy {
             ends(scenario, &stand).await.unwrap_or_else(|complaint| panic!("undisturbed: {complaint}"));
         }
         Prepared { scenario, start, calls, expected }
@@ -143,10 +152,13 @@ impl Prepared {
 
 fn prepare(scenarios: impl IntoIterator<Item = Scenario>) -> BTreeMap<Scenario, Prepared> {
     runtime().block_on(async {
-        let applied = scenario::applied().await;
-        let mut prepared = BTreeMap::new();
+        let (mut prepared, mut applied) = (BTreeMap::new(), BTreeMap::new());
         for scenario in scenarios.into_iter().collect::<BTreeSet<_>>() {
-            prepared.insert(scenario, Prepared::new(scenario, &applied).await);
+            let applied = match applied.entry(scenario.place) {
+                Entry::Occupied(applied) => applied.into_mut(),
+                Entry::Vacant(applied) => applied.insert(scenario.place.applied().await),
+            };
+            prepared.insert(scenario, Prepared::new(scenario, applied).await);
         }
         prepared
     })
@@ -202,7 +214,11 @@ fn killed_at_any_call_it_goes_on_the_next_time_and_the_cloud_is_what_the_program
     let prepared = prepare(wish.scenarios());
     let calls = |scenario: Scenario| prepared[&scenario].calls.as_slice();
     let cases = wish.cases(calls);
-    if let Some(created) = prepared.get(&Scenario::Create) {
+    if wish == Wish::Kinds {
+        let made = prepared.values().flat_map(|prepared| &prepared.calls).map(ToString::to_string).collect();
+        assert_eq!(bucket::missing(&made), Vec::<&str>::new(), "these calls to the bucket of a state never come");
+    }
+    if let Some(created) = prepared.get(&CREATE) {
         let missing: Vec<&str> = SCHEMAS.iter().map(|it| it.kind).filter(|kind| !created.expected.has(kind)).collect();
         assert!(missing.is_empty(), "of these kinds the lake has nothing: {missing:?}");
     }
@@ -258,9 +274,9 @@ fn calls_that_are_dropped_doubled_delayed_or_throttled_are_put_right_by_the_next
 
 #[test]
 fn an_engine_that_forgot_what_it_began_would_be_found_out() {
-    let prepared = prepare([Scenario::Create]);
+    let prepared = prepare([CREATE]);
     runtime().block_on(async {
-        let prepared = &prepared[&Scenario::Create];
+        let prepared = &prepared[&CREATE];
         let stand = prepared.start.copy().open().await;
         let behaviour = Behaviour::Stop(Point::Named("sqs.CreateQueue".to_owned(), 1), Mode::After);
         assert!(matches!(stand.lake_killed(behaviour, prepared.scenario.command()).await, Ended::Killed(_)));

@@ -20,7 +20,8 @@ use tokio::{
 };
 
 use super::{
-    call::Call,
+    bucket::HEARTBEAT,
+    call::{Call, STATE},
     faults::{Fault, Weather},
 };
 
@@ -217,8 +218,12 @@ impl Shared {
                     Mode::After => Verdict::StopAfter,
                 }
             }
+            // The command takes as long as it has to until one comes.
+            Behaviour::Stop(Point::Named(name, _), _) if name == HEARTBEAT && call.writes && call.service != STATE => {
+                return (Verdict::Hold, None);
+            }
             Behaviour::Stop(..) => Verdict::Forward,
-            Behaviour::Faults(weather) => weather.next().map_or(Verdict::Forward, Verdict::GoesWrong),
+            Behaviour::Faults(weather) => weather.next(call).map_or(Verdict::Forward, Verdict::GoesWrong),
         };
         (verdict, state.under_way.clone())
     }

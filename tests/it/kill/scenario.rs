@@ -4,7 +4,7 @@ use aws_sdk_glue::types::{StorageDescriptor, TableInput};
 use serde_json::Value;
 
 use super::{
-    drift,
+    bucket, drift,
     stand::{Folders, REGION, Stand},
 };
 use crate::{
@@ -12,9 +12,25 @@ use crate::{
     world::Ran,
 };
 
+/// A command, what it starts from, and where the state lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scenario {
+    pub place: Place,
+    pub action: Action,
+}
+
+/// Where the state lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In the project's folder.
+    Folder,
+    /// In a bucket of the same cloud.
+    Bucket,
+}
+
 /// A command, and what it starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scenario {
+pub enum Action {
     /// An apply that makes everything.
     Create,
     /// An apply that puts right what somebody has changed in the cloud, in every kind that can change in place.
@@ -31,18 +47,31 @@ pub enum Scenario {
     Keep,
     /// An apply that takes up what such a destroy has left.
     TakeUp,
+    /// An apply that goes on where another was killed, whose lock is still there.
+    TakeOver,
 }
 
-pub const SCENARIOS: [Scenario; 8] = [
-    Scenario::Create,
-    Scenario::Update,
-    Scenario::Replace,
-    Scenario::DeleteFirst,
-    Scenario::Mixed,
-    Scenario::Destroy,
-    Scenario::Keep,
-    Scenario::TakeUp,
+pub const SCENARIOS: [Scenario; 12] = [
+    Place::Folder.with(Action::Create),
+    Place::Folder.with(Action::Update),
+    Place::Folder.with(Action::Replace),
+    Place::Folder.with(Action::DeleteFirst),
+    Place::Folder.with(Action::Mixed),
+    Place::Folder.with(Action::Destroy),
+    Place::Folder.with(Action::Keep),
+    Place::Folder.with(Action::TakeUp),
+    // What it costs to keep state in a bucket does not depend on what changes: there are fewer of these.
+    Place::Bucket.with(Action::Create),
+    Place::Bucket.with(Action::Mixed),
+    Place::Bucket.with(Action::Destroy),
+    Place::Bucket.with(Action::TakeOver),
 ];
+
+impl Place {
+    pub const fn with(self, action: Action) -> Scenario {
+        Scenario { place: self, action }
+    }
+}
 
 const APPLY: &[&str] = &["apply", "--yes"];
 const DESTROY: &[&str] = &["destroy", "--yes"];
@@ -96,111 +125,146 @@ source = "sizes/"
 schema = { id = "int64", note = "string" }
 "#;
 
+/// The write of state at which the apply was killed that [`Action::TakeOver`] goes on with: somewhere in its middle.
+const KILLED_AT: &str = "state:40:kill";
+
 impl Scenario {
-    pub fn name(self) -> &'static str {
-        match self {
-            Scenario::Create => "create",
-            Scenario::Update => "update",
-            Scenario::Replace => "replace",
-            Scenario::DeleteFirst => "delete-first",
-            Scenario::Mixed => "mixed",
-            Scenario::Destroy => "destroy",
-            Scenario::Keep => "keep",
-            Scenario::TakeUp => "take-up",
+    pub fn name(self) -> String {
+        let action = match self.action {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Replace => "replace",
+            Action::DeleteFirst => "delete-first",
+            Action::Mixed => "mixed",
+            Action::Destroy => "destroy",
+            Action::Keep => "keep",
+            Action::TakeUp => "take-up",
+            Action::TakeOver => "take-over",
+        };
+        match self.place {
+            Place::Folder => action.to_owned(),
+            Place::Bucket => format!("s3-{action}"),
         }
     }
 
     /// What is run, killed, and run once more.
     pub fn command(self) -> &'static [&'static str] {
-        match self {
-            Scenario::Destroy | Scenario::Keep => DESTROY,
+        match self.action {
+            Action::Destroy | Action::Keep => DESTROY,
             _ => APPLY,
         }
     }
 
     /// Has the lake of a scenario that keeps data keep them no longer, so that a destroy leaves nothing.
     pub async fn let_go(self, stand: &Stand) -> Option<Ran> {
-        if !matches!(self, Scenario::Keep | Scenario::TakeUp) {
+        if !matches!(self.action, Action::Keep | Action::TakeUp) {
             return None;
         }
-        stand.folders.write("lake.toml", FIRST);
+        self.place.write(&stand.folders, FIRST);
         Some(stand.lake(APPLY).await)
     }
 
-    /// What it starts from. `applied` has the first lake in it.
+    /// What it starts from. `applied` has the first lake in it, its state in the same place.
     pub async fn prepare(self, applied: &Folders) -> Folders {
-        match self {
-            Scenario::Create => project(),
-            Scenario::Destroy => {
+        match self.action {
+            Action::Create => self.place.project().await.close().await,
+            Action::Destroy => {
                 let stand = applied.copy().open().await;
                 put_data(&stand).await;
                 stand.close().await
             }
-            Scenario::Keep => keeping(applied).await.close().await,
-            Scenario::TakeUp => {
-                let stand = keeping(applied).await;
+            Action::Keep => self.place.keeping(applied).await.close().await,
+            Action::TakeUp => {
+                let stand = self.place.keeping(applied).await;
                 stand.lake(DESTROY).await.ok();
                 stand.close().await
             }
-            Scenario::Update => {
+            Action::Update => {
                 let stand = applied.copy().open().await;
                 drift::everything(&stand.sdk().await).await;
                 stand.close().await
             }
-            Scenario::Replace => {
+            Action::Replace => {
                 let folders = applied.copy();
-                folders.write("lake.toml", FIRST.replace("\"intel\"", "\"arm\""));
+                self.place.write(&folders, &FIRST.replace("\"intel\"", "\"arm\""));
                 folders
             }
-            Scenario::DeleteFirst => {
+            Action::DeleteFirst => {
                 let stand = applied.copy().open().await;
                 drift::permissions(&stand.sdk().await).await;
                 stand.close().await
             }
-            Scenario::Mixed => {
+            Action::Mixed => {
                 let stand = applied.copy().open().await;
                 let sdk = stand.sdk().await;
                 drift::permission_of(&sdk, "-sweep-").await;
                 drift::topic(&sdk).await;
                 put_data(&stand).await;
+                if self.place == Place::Bucket {
+                    bucket::fill_history(&sdk).await;
+                }
                 let folders = stand.close().await;
-                folders.write("lake.toml", SECOND);
+                self.place.write(&folders, SECOND);
                 folders
+            }
+            Action::TakeOver => {
+                let stand = self.place.project().await;
+                let killed = stand.lake_with("LAKE_FAILPOINT", KILLED_AT, APPLY).await;
+                assert_eq!(killed.code, -1, "{}", killed.stderr);
+                if self.place == Place::Bucket {
+                    bucket::bury_holder(&stand.sdk().await).await;
+                }
+                stand.close().await
             }
         }
     }
 }
 
-/// A project that nothing was done with yet.
-fn project() -> Folders {
-    let folders = Folders::new();
-    folders.write("lake.toml", FIRST);
-    folders.write("intel", program(X86_64));
-    folders.write("arm", program(AARCH64));
-    folders
-}
-
-/// A project that was applied, and its mail confirmed.
-pub async fn applied() -> Folders {
-    let stand = project().open().await;
-    stand.lake(APPLY).await.ok();
-    for mail in std::fs::read_dir(stand.folders.cloud().join("mail")).unwrap() {
-        let text = std::fs::read_to_string(mail.unwrap().path()).unwrap();
-        if let Some(link) = confirmation_link(&text) {
-            tokio::task::spawn_blocking(move || follow(&link)).await.unwrap();
-        }
+impl Place {
+    /// Writes `lake.toml`, with where the state lies.
+    fn write(self, folders: &Folders, toml: &str) {
+        let toml = match self {
+            Place::Folder => toml.to_owned(),
+            Place::Bucket => toml.replace("[stack.local]", &format!("[stack.local]\n{}", bucket::STATE)),
+        };
+        folders.write("lake.toml", toml);
     }
-    stand.close().await
-}
 
-/// The applied lake, which is to keep its data, with data in it.
-async fn keeping(applied: &Folders) -> Stand {
-    let folders = applied.copy();
-    folders.write("lake.toml", FIRST.replace("\"delete\"", "\"retain\""));
-    let stand = folders.open().await;
-    stand.lake(APPLY).await.ok();
-    put_data(&stand).await;
-    stand
+    /// A project that nothing was done with yet.
+    async fn project(self) -> Stand {
+        let folders = Folders::new();
+        self.write(&folders, FIRST);
+        folders.write("intel", program(X86_64));
+        folders.write("arm", program(AARCH64));
+        let stand = folders.open().await;
+        if self == Place::Bucket {
+            bucket::make(&stand.sdk().await).await;
+        }
+        stand
+    }
+
+    /// A project that was applied, and its mail confirmed.
+    pub async fn applied(self) -> Folders {
+        let stand = self.project().await;
+        stand.lake(APPLY).await.ok();
+        for mail in std::fs::read_dir(stand.folders.cloud().join("mail")).unwrap() {
+            let text = std::fs::read_to_string(mail.unwrap().path()).unwrap();
+            if let Some(link) = confirmation_link(&text) {
+                tokio::task::spawn_blocking(move || follow(&link)).await.unwrap();
+            }
+        }
+        stand.close().await
+    }
+
+    /// The applied lake, which is to keep its data, with data in it.
+    async fn keeping(self, applied: &Folders) -> Stand {
+        let folders = applied.copy();
+        self.write(&folders, &FIRST.replace("\"delete\"", "\"retain\""));
+        let stand = folders.open().await;
+        stand.lake(APPLY).await.ok();
+        put_data(&stand).await;
+        stand
+    }
 }
 
 /// An ELF header with nothing behind it: a program as far as anybody can tell who does not start it.

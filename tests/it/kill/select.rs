@@ -1,11 +1,15 @@
 //! Which cases a test run takes.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{
-    call::Call,
+    bucket::HEARTBEAT,
+    call::{Call, STATE},
     proxy::{Mode, Point},
-    scenario::{SCENARIOS, Scenario},
+    scenario::{Action, Place, SCENARIOS, Scenario},
 };
 
 /// Calls that change nothing are taken so many per scenario.
@@ -64,7 +68,7 @@ fn named(name: &str) -> Option<Scenario> {
 /// What a test run is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// Each kind of resource.
+    /// Each kind of resource, and of call to the bucket of a state.
     Kinds,
     /// Every call, in both modes, of these scenarios; of all that, a share.
     All(Vec<Scenario>, Share),
@@ -94,10 +98,11 @@ impl Wish {
         let (what, one_in) = text.split_once('/').unwrap_or((text, "1"));
         let scenarios = match what {
             "all" => Some(SCENARIOS.to_vec()),
+            "s3" => Some(SCENARIOS.into_iter().filter(|scenario| scenario.place == Place::Bucket).collect()),
             name => named(name).map(|scenario| vec![scenario]),
         };
         let wish = scenarios.zip(Share::parse(one_in)).map(|(scenarios, share)| Wish::All(scenarios, share));
-        wish.unwrap_or_else(|| panic!("LAKE_KILL={text} is none of all, all/7, all/7+2, create, create:137:after"))
+        wish.unwrap_or_else(|| panic!("LAKE_KILL={text} is none of all, all/7, all/7+2, s3, create, create:137:after"))
     }
 
     pub fn scenarios(&self) -> Vec<Scenario> {
@@ -130,15 +135,16 @@ fn every(scenario: Scenario, calls: usize) -> impl Iterator<Item = Case> {
 /// The first call of each operation that changes something: of the scenarios that make and destroy a lake in both modes,
 /// of the others in turn. Besides, a few that change nothing.
 fn kinds<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
-    let mut cases = Vec::new();
+    // What takes longest comes first.
+    let mut cases = of_state(&calls);
     let mut in_turn = [Mode::Before, Mode::After].into_iter().cycle();
     let mut turn = || in_turn.next().expect("it has no end");
-    for scenario in SCENARIOS {
+    for scenario in SCENARIOS.into_iter().filter(|scenario| scenario.place == Place::Folder) {
         let calls = calls(scenario);
         let writes: BTreeSet<String> = calls.iter().filter(|call| call.writes).map(ToString::to_string).collect();
         for name in writes {
             let point = Point::Named(name, 1);
-            if matches!(scenario, Scenario::Create | Scenario::Destroy) {
+            if matches!(scenario.action, Action::Create | Action::Destroy) {
                 cases.extend([Mode::Before, Mode::After].map(|mode| Case { scenario, point: point.clone(), mode }));
             } else {
                 cases.push(Case { scenario, point, mode: turn() });
@@ -152,15 +158,39 @@ fn kinds<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
     cases
 }
 
+/// Each operation on the bucket of the state, in both modes: the one in the middle, of the scenario that it comes in
+/// first. Besides, a heartbeat.
+fn of_state<'a>(calls: impl Fn(Scenario) -> &'a [Call]) -> Vec<Case> {
+    let both = |scenario: Scenario, name: String, nth: usize| {
+        [Mode::Before, Mode::After].map(|mode| Case { scenario, point: Point::Named(name.clone(), nth), mode })
+    };
+    let mut seen = BTreeSet::new();
+    let mut cases = both(Place::Bucket.with(Action::Create), HEARTBEAT.to_owned(), 1).to_vec();
+    for scenario in SCENARIOS.into_iter().filter(|scenario| scenario.place == Place::Bucket) {
+        let mut counts = BTreeMap::new();
+        for call in calls(scenario).iter().filter(|call| call.service == STATE) {
+            *counts.entry(call.to_string()).or_insert(0_usize) += 1;
+        }
+        counts.retain(|name, _| seen.insert(name.clone()));
+        for (name, count) in counts {
+            cases.extend(both(scenario, name, count.div_ceil(2)));
+        }
+    }
+    cases
+}
+
 #[test]
 fn a_case_is_written_as_it_is_read() {
-    for text in ["create:137:after", "delete-first:1:before", "destroy:s3.PutObject:packages#2:after"] {
+    for text in ["create:137:after", "delete-first:1:before", "s3-mixed:state.PutObject:seal#1:before"] {
         assert_eq!(Case::parse(text).unwrap().to_string(), text);
         assert!(matches!(Wish::from(Some(text)), Wish::One(_)));
     }
     let all = |one_in, from| Wish::All(SCENARIOS.to_vec(), Share { one_in, from });
     assert_eq!(Wish::from(Some("all/7")), all(7, 0));
     assert_eq!(Wish::from(Some("all/7+2")), all(7, 2));
-    assert_eq!(Wish::from(Some("mixed")), Wish::All(vec![Scenario::Mixed], Share { one_in: 1, from: 0 }));
+    assert_eq!(
+        Wish::from(Some("mixed")),
+        Wish::All(vec![Place::Folder.with(Action::Mixed)], Share { one_in: 1, from: 0 })
+    );
     assert_eq!(Wish::from(None), Wish::Kinds);
 }

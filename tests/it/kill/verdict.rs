@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
+    bucket,
     inventory::{self, without_hashes},
-    scenario::Scenario,
+    scenario::{Action, Place, Scenario},
     stand::Stand,
 };
 use crate::world::Ran;
@@ -37,12 +38,12 @@ pub async fn expected(scenario: Scenario, stand: &Stand) -> Result<Expected, Com
     if let Some((twice, count)) = expected.recorded.iter().find(|(_, count)| **count != 1) {
         return Err(format!("{twice} is recorded {count} times"));
     }
-    match (scenario, expected.inventory.as_slice(), expected.recorded.is_empty()) {
-        (Scenario::Destroy, [], true) => Ok(expected),
-        (Scenario::Destroy, left, _) => Err(format!("destroyed, and yet there is\n{}", left.join("\n"))),
-        (Scenario::Keep, [], _) => Err("the data are gone".to_owned()),
-        (Scenario::Keep, _, true) => Ok(expected),
-        (Scenario::Keep, ..) => Err("destroyed, and yet something is recorded".to_owned()),
+    match (scenario.action, expected.inventory.as_slice(), expected.recorded.is_empty()) {
+        (Action::Destroy, [], true) => Ok(expected),
+        (Action::Destroy, left, _) => Err(format!("destroyed, and yet there is\n{}", left.join("\n"))),
+        (Action::Keep, [], _) => Err("the data are gone".to_owned()),
+        (Action::Keep, _, true) => Ok(expected),
+        (Action::Keep, ..) => Err("destroyed, and yet something is recorded".to_owned()),
         (_, _, true) => Err("applied, and yet nothing is recorded".to_owned()),
         _ => Ok(expected),
     }
@@ -50,14 +51,18 @@ pub async fn expected(scenario: Scenario, stand: &Stand) -> Result<Expected, Com
 
 /// Runs the command once more and compares the world with what it should be; then destroys to an empty cloud.
 pub async fn converges(scenario: Scenario, stand: &Stand, expected: &Expected) -> Result<(), Complaint> {
-    succeeded("the command, run once more,", &stand.lake(scenario.command()).await)?;
+    let is_held = scenario.place == Place::Bucket && bucket::is_held(&stand.sdk().await).await;
+    let ran = stand.lake(scenario.command()).await;
+    succeeded("the command, run once more,", &ran)?;
+    took_over(stand, is_held, &ran).await?;
     is_sound(stand).await?;
+    is_unlocked(scenario, stand).await?;
     let recorded = recorded(&stand.lake(&["state", "list", "--json"]).await)?;
     same("recorded", expected.recorded.iter().map(line).collect(), recorded.iter().map(line).collect())?;
     same("in the cloud", expected.inventory.clone(), inventory::of(&stand.sdk().await).await)?;
-    match scenario {
-        Scenario::Destroy => return Ok(()),
-        Scenario::Keep => {}
+    match scenario.action {
+        Action::Destroy => return Ok(()),
+        Action::Keep => {}
         _ => succeeded("a plan that finds nothing to do", &stand.lake(&["plan", "--detailed-exitcode"]).await)?,
     }
     ends(scenario, stand).await
@@ -70,6 +75,7 @@ pub async fn ends(scenario: Scenario, stand: &Stand) -> Result<(), Complaint> {
     }
     succeeded("the destroy at the end", &stand.lake(&["destroy", "--yes"]).await)?;
     is_sound(stand).await?;
+    is_unlocked(scenario, stand).await?;
     let recorded = recorded(&stand.lake(&["state", "list", "--json"]).await)?;
     same("recorded after the destroy", Vec::new(), recorded.iter().map(line).collect())?;
     same("in the cloud after the destroy", Vec::new(), inventory::of(&stand.sdk().await).await)
@@ -93,6 +99,27 @@ async fn is_sound(stand: &Stand) -> Result<(), Complaint> {
     match verified["pending"].as_u64() {
         Some(0) => Ok(()),
         _ => Err(format!("calls without a record are left: {verified}")),
+    }
+}
+
+/// The lock of whoever was killed was taken over, which is told.
+async fn took_over(stand: &Stand, was_held: bool, ran: &Ran) -> Result<(), Complaint> {
+    match (was_held, ran.stderr.contains("took over the lock of")) {
+        (true, true) | (false, false) => Ok(()),
+        // It needed none, and has left it as it was.
+        (true, false) if ran.stdout.contains("nothing to destroy") => {
+            succeeded("state unlock", &stand.lake(&["state", "unlock", "--yes"]).await)
+        }
+        (true, false) => Err(format!("whose lock was taken over is not told:\n{}", ran.stderr)),
+        (false, true) => Err(format!("a lock was taken over that nobody had:\n{}", ran.stderr)),
+    }
+}
+
+/// A lock in a folder ends with its process.
+async fn is_unlocked(scenario: Scenario, stand: &Stand) -> Result<(), Complaint> {
+    match scenario.place == Place::Bucket && bucket::is_held(&stand.sdk().await).await {
+        true => Err("the command has ended, and its lock is still held".to_owned()),
+        false => Ok(()),
     }
 }
 

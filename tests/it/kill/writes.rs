@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Prepared, for_each, prepare, say,
-    scenario::Scenario,
+    scenario::{Action, Place, Scenario},
     select::{Share, Wish},
     verdict::Complaint,
     verdict::converges,
@@ -17,7 +17,8 @@ use super::{
 use crate::world::Ran;
 
 /// The scenarios of a test run that does not ask for all.
-const FEW: [Scenario; 3] = [Scenario::Create, Scenario::Mixed, Scenario::Destroy];
+const FEW: [Scenario; 3] =
+    [Place::Folder.with(Action::Create), Place::Folder.with(Action::Mixed), Place::Folder.with(Action::Destroy)];
 
 /// What happens at a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +103,12 @@ fn killed_at_any_write_of_state_or_out_of_disk_it_goes_on_the_next_time() {
         _ => (FEW.to_vec(), None),
     };
     let prepared = prepare(scenarios);
+    // In a bucket a write is a call, and killed as one; what is left is one that fails for good.
+    let is_other = |row: &Row<'_>| row.how == How::Full || row.prepared.scenario.place == Place::Folder;
     let rows: Vec<Row<'_>> = [How::Kill, How::Torn, How::Full]
         .into_iter()
         .flat_map(|how| prepared.values().map(move |prepared| Row { prepared, how, share }))
+        .filter(is_other)
         .collect();
     let (cases, begun) = (AtomicUsize::new(0), Instant::now());
     let complaints = for_each(&rows, async |row: &Row<'_>| {
