@@ -117,7 +117,7 @@ fn observe<'a>(
         let inputs = recorded.inputs.unpack();
         let target = Target { identity: &recorded.identity, inputs: &inputs };
         let observed = match provider.kind(recorded.address.kind()) {
-            Ok(kind) => kind.observe(target).await,
+            Ok(kind) => provider.patience().call_to_the_end(|| kind.observe(target)).await,
             Err(error) => Err(error),
         };
         match observed {

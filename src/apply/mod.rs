@@ -39,7 +39,7 @@ pub struct Options {
 pub enum Event<'a> {
     /// A step begins.
     Started(&'a Step),
-    /// A step waits for something it needs to become visible.
+    /// A step waits for something it needs to become visible, or for the service to take more calls.
     Waiting(&'a Step, &'a ProviderError),
     /// A step is done and recorded.
     Done(&'a Step),

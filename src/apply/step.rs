@@ -1,25 +1,17 @@
 //! One step: begin → call → record. Nothing else talks to the cloud's mutating side.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Event, Observer, Recorder, StepError};
 use crate::{
     plan::{Desired, Operation, Step},
-    provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Target},
+    provider::{Kind, Observed, Patience, Provider, ProviderError, Target},
     refresh::{is_ours, ownership_tags},
     resource::{Fields, Naming, Ownership, Packed, Schema, is_unknown, resolve},
     state::{Intent, Recorded, Snapshot},
 };
-
-/// First pause before trying again what is not visible yet. It doubles up to [`PAUSE_MAX`]; roles take up to ten
-/// seconds, rarely more (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html>).
-const PAUSE_FIRST: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(250) };
-/// Longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Tries before a thing that is not visible yet counts as missing: about a minute.
-const TRIES_MAX: u32 = 32;
 
 /// Runs one step to its record.
 pub(super) async fn run(
@@ -29,7 +21,8 @@ pub(super) async fn run(
     cancel: &CancellationToken,
     observer: Observer<'_>,
 ) -> Result<(), StepError> {
-    let run = Run { step, kind: provider.kind(step.address.kind())?, recorder, cancel, observer };
+    let (kind, patience) = (provider.kind(step.address.kind())?, provider.patience());
+    let run = Run { step, kind, patience, recorder, cancel, observer };
     match &step.operation {
         Operation::Create(desired) => run.create(desired).await,
         Operation::Update(desired) => run.update(desired).await,
@@ -54,6 +47,7 @@ pub(super) async fn run(
 struct Run<'a> {
     step: &'a Step,
     kind: &'a dyn Kind,
+    patience: &'a Patience,
     recorder: &'a Recorder,
     cancel: &'a CancellationToken,
     observer: Observer<'a>,
@@ -66,7 +60,7 @@ impl Run<'_> {
         let (planned, inputs) = self.planned(desired)?;
         self.check_held(desired, &planned)?;
         let target = Target { identity: &planned.identity, inputs: &inputs };
-        let observed = self.kind.observe(target).await?;
+        let observed = self.patiently(|| self.kind.observe(target)).await?;
         if let Some(observed) = &observed {
             self.check_owner(&planned, observed)?;
         }
@@ -173,24 +167,12 @@ impl Run<'_> {
         self.recorder.read(|snapshot| snapshot.deposed.iter().find(matches).cloned())
     }
 
-    /// Calls until what it needs is visible. Only [`ErrorKind::NotYet`] is tried again: throttling is the SDK's. Who
-    /// wants to stop does not wait for what may become visible.
+    /// Calls with the provider's patience, and tells why it waits.
     async fn patiently<R, F: Future<Output = Result<R, ProviderError>>>(
         &self,
         call: impl Fn() -> F,
     ) -> Result<R, ProviderError> {
-        let mut pause = PAUSE_FIRST;
-        for _ in 1..TRIES_MAX {
-            match call().await {
-                Err(error) if error.kind == ErrorKind::NotYet && !self.cancel.is_cancelled() => {
-                    (self.observer)(Event::Waiting(self.step, &error));
-                    let _ = tokio::time::timeout(pause, self.cancel.cancelled()).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-                result => return result,
-            }
-        }
-        call().await
+        self.patience.call(call, self.cancel, |error| (self.observer)(Event::Waiting(self.step, error))).await
     }
 }
 

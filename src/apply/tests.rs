@@ -10,7 +10,10 @@ use serde_json::json;
 use super::*;
 use crate::{
     plan::{Inputs, plan},
-    provider::fake::{Cloud, Fault, Thing},
+    provider::{
+        ErrorKind,
+        fake::{Cloud, Fault, Thing},
+    },
     refresh::{RefreshError, refresh},
     resource::{
         Fields, Program,
@@ -193,6 +196,28 @@ async fn a_failed_step_skips_what_needs_it_and_the_rest_goes_on() {
     *stack.cloud.faults.lock().unwrap() = [Fault::Before].into();
     let outcome = stack.apply(&program([1, 1, 0, 0, 1])).await.unwrap();
     assert_eq!((outcome.done, outcome.failed.len(), outcome.skipped), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn calls_that_come_too_soon_or_too_often_are_made_again() {
+    let stack = Stack::new().await;
+    *stack.cloud.faults.lock().unwrap() = [Fault::Throttled, Fault::NotYet, Fault::Throttled].into();
+    let outcome = stack.apply(&program([1, 1, 0, 0, 0])).await.unwrap();
+    assert!(outcome.failed.is_empty() && outcome.done == 2, "{:?}", outcome.failed);
+    let calls = stack.cloud.calls.lock().unwrap().len();
+    assert_eq!(calls, 5);
+}
+
+#[tokio::test]
+async fn what_cannot_be_observed_yet_is_observed_again_before_it_is_made_and_when_it_is_refreshed() {
+    let stack = Stack::new().await;
+    let wanted = program([1, 0, 0, 0, 0]);
+    for done in [1, 0] {
+        *stack.cloud.read_faults.lock().unwrap() = [ErrorKind::NotYet, ErrorKind::Throttled].into();
+        let outcome = stack.apply(&wanted).await.unwrap();
+        assert!(outcome.failed.is_empty() && outcome.done == done, "{:?}", outcome.failed);
+        assert!(stack.cloud.read_faults.lock().unwrap().is_empty());
+    }
 }
 
 proptest! {

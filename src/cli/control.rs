@@ -126,7 +126,7 @@ pub async fn prepare(
     let plan = plan::plan_within(inputs, scope).map_err(scope::explained)?;
     let mut meaning = Meaning { transforms, left, ..Meaning::default() };
     if let Some(deployed) = deployed.filter(|_| stale::changes_datasets(&plan)) {
-        let manifest = deployed.manifest().await?;
+        let manifest = deployed.manifest_if_usable(&context.console).await?;
         meaning.differences =
             manifest.as_ref().map_or_else(Vec::new, |manifest| differences::between(manifest, &datasets));
         meaning.stale = stale::count(&deployed, manifest.as_ref(), &datasets).await?;

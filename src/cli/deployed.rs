@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
-    dataset::{Dataset, Manifest},
+    dataset::{Dataset, Manifest, ManifestError},
     pipeline::aws::{Aws, Names},
     resource::Address,
     state::Snapshot,
@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     connect::{Connection, connect},
+    console::Console,
     context::Context,
     error::CliError,
     service_error,
@@ -105,6 +106,21 @@ impl Deployed {
 
     /// The datasets as the functions know them; `None` when the stack has no such description.
     pub async fn manifest(&self) -> Result<Option<Manifest>, CliError> {
+        let Some((place, manifest)) = self.read_manifest().await? else { return Ok(None) };
+        let unusable = |error| CliError::failed(format!("{place}: {error}")).hint("`lake apply` writes it anew");
+        manifest.map(Some).map_err(unusable)
+    }
+
+    /// The same for who is about to write a new one: what is no manifest counts as none, and `console` tells of it.
+    pub async fn manifest_if_usable(&self, console: &Console) -> Result<Option<Manifest>, CliError> {
+        let Some((place, manifest)) = self.read_manifest().await? else { return Ok(None) };
+        let unusable =
+            |error| console.warn(format!("{place} counts as none, and the next apply writes it anew: {error}"));
+        Ok(manifest.map_err(unusable).ok())
+    }
+
+    /// Where the manifest is, and what is there.
+    async fn read_manifest(&self) -> Result<Option<(String, Result<Manifest, ManifestError>)>, CliError> {
         let manifest = self.snapshot.resources.get(&Address::new("aws:s3:Object", "manifest"));
         let Some(inputs) = manifest.map(|manifest| manifest.inputs.unpack()) else { return Ok(None) };
         let input = |name: &str| inputs.get(name)?.as_str();
@@ -114,7 +130,7 @@ impl Deployed {
         let object = object.map_err(|error| service_error("s3:GetObject", &place, error))?;
         let bytes = object.body.collect().await;
         let bytes = bytes.map_err(|error| CliError::failed(format!("{place}: {error}")))?.into_bytes();
-        Manifest::from_bytes(&bytes).map(Some).map_err(|error| CliError::failed(format!("{place}: {error}")))
+        Ok(Some((place, Manifest::from_bytes(&bytes))))
     }
 
     /// Whether the datasets are deployed as lake.toml says now. Plugins are not looked into: whether their code has

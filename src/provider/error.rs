@@ -9,10 +9,11 @@ pub enum ErrorKind {
     NotFound,
     /// Something of that name is there already.
     AlreadyExists,
-    /// Something it needs is not visible yet (a new role that cannot be assumed): try again soon, on its own
-    /// cadence.
+    /// Something it needs is not visible yet (a new role that cannot be assumed): the engine tries again soon and
+    /// often.
     NotYet,
-    /// The service asks for fewer calls, or failed for a moment; the SDK has retried already.
+    /// The service asks for fewer calls, or failed for a moment: the engine tries again seldom and at random, after
+    /// what the SDK has tried.
     Throttled,
     /// The credentials may not do this, or are wrong.
     Denied,

@@ -3,13 +3,49 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{ErrorKind, Kind, Observed, Provider, ProviderError, Tags, Target};
+use super::{Clock, ErrorKind, Kind, Observed, Patience, Provider, ProviderError, Tags, Target};
 use crate::resource::{Fields, Ownership, Schema, aws::SCHEMAS};
+
+/// A clock on which pauses pass at once, and every random part is the whole.
+#[derive(Debug, Default)]
+pub struct TestClock(Mutex<Duration>);
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        *self.0.lock().unwrap() += pause;
+        tokio::task::yield_now().await;
+    }
+
+    fn part(&self, whole: Duration) -> Duration {
+        whole
+    }
+}
+
+#[async_trait]
+impl Clock for Arc<TestClock> {
+    fn now(&self) -> Duration {
+        self.as_ref().now()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.as_ref().sleep(pause).await;
+    }
+
+    fn part(&self, whole: Duration) -> Duration {
+        self.as_ref().part(whole)
+    }
+}
 
 /// What a call does instead of answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +56,10 @@ pub enum Fault {
     Before,
     /// It takes effect and its answer is lost.
     After,
+    /// What it needs is not visible yet, and it changes nothing.
+    NotYet,
+    /// The service asks for fewer calls, and it changes nothing.
+    Throttled,
 }
 
 /// Everything in the cloud, by kind and identity.
@@ -37,6 +77,8 @@ pub struct Cloud {
     pub things: Mutex<Things>,
     /// What the next mutating calls do; when it is used up they work.
     pub faults: Mutex<VecDeque<Fault>>,
+    /// Why the next calls that observe fail; when it is used up they work.
+    pub read_faults: Mutex<VecDeque<ErrorKind>>,
     /// Mutating calls, in order: `create aws:s3:Bucket flights-local-raw-…`.
     pub calls: Mutex<Vec<String>>,
 }
@@ -48,6 +90,7 @@ impl Cloud {
             let kind: Box<dyn Kind> = Box::new(FakeKind { schema, cloud: Arc::clone(self) });
             kind
         }))
+        .with_patience(Patience::on(TestClock::default()))
     }
 }
 
@@ -64,13 +107,16 @@ impl FakeKind {
     fn mutate(&self, verb: &str, target: Target<'_>, effect: impl FnOnce(&mut Things)) -> Result<(), ProviderError> {
         self.cloud.calls.lock().unwrap().push(format!("{verb} {} {}", self.schema.kind, target.identity));
         let fault = self.cloud.faults.lock().unwrap().pop_front().unwrap_or(Fault::None);
-        if fault != Fault::Before {
+        if matches!(fault, Fault::None | Fault::After) {
             effect(&mut self.cloud.things.lock().unwrap());
         }
-        match fault {
-            Fault::None => Ok(()),
-            _ => Err(ProviderError::new(ErrorKind::Unreachable, verb, "no answer")),
-        }
+        let kind = match fault {
+            Fault::None => return Ok(()),
+            Fault::Before | Fault::After => ErrorKind::Unreachable,
+            Fault::NotYet => ErrorKind::NotYet,
+            Fault::Throttled => ErrorKind::Throttled,
+        };
+        Err(ProviderError::new(kind, verb, "no answer"))
     }
 
     fn tags(&self, tags: &Tags) -> Tags {
@@ -90,6 +136,9 @@ impl Kind for FakeKind {
     }
 
     async fn observe(&self, target: Target<'_>) -> Result<Option<Observed>, ProviderError> {
+        if let Some(kind) = self.cloud.read_faults.lock().unwrap().pop_front() {
+            return Err(ProviderError::new(kind, "observe", "no answer"));
+        }
         let things = self.cloud.things.lock().unwrap();
         Ok(things.get(&self.key(target)).map(|thing| Observed {
             inputs: thing.inputs.clone(),

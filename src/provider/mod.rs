@@ -4,12 +4,14 @@ pub mod aws;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod patience;
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
 pub use error::{ErrorKind, ProviderError};
+pub use patience::{Clock, Patience};
 
 use crate::resource::{Fields, Schema, Schemas};
 
@@ -73,6 +75,7 @@ pub trait Kind: Send + Sync {
 pub struct Provider {
     kinds: HashMap<&'static str, Box<dyn Kind>>,
     schemas: Schemas,
+    patience: Patience,
 }
 
 impl Provider {
@@ -80,7 +83,18 @@ impl Provider {
     pub fn new(kinds: impl IntoIterator<Item = Box<dyn Kind>>) -> Self {
         let kinds: HashMap<_, _> = kinds.into_iter().map(|kind| (kind.schema().kind, kind)).collect();
         let schemas = kinds.values().map(|kind| kind.schema()).collect();
-        Provider { kinds, schemas }
+        Provider { kinds, schemas, patience: Patience::default() }
+    }
+
+    /// The same kinds, called with this patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Provider { patience, ..self }
+    }
+
+    /// Tries their calls again that are worth it.
+    pub fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     /// What the planner knows of these kinds.

@@ -1,5 +1,5 @@
-//! The policy of `docs/policy-apply.json`: with it, and nothing else, a lake is made, changed and destroyed; and there
-//! is no action in it that this does not take.
+//! The policy of `docs/policy-apply.json`: with it, and nothing else, a lake is made, changed, found again when its state
+//! is lost, and destroyed; and there is no action in it that this does not take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,6 +87,11 @@ fn abroad() -> Abroad {
     Abroad::new(project, &text("AWS_ENDPOINT_URL"), [&key[0], &key[1]])
 }
 
+/// A dataset that says how its files are written, which its crawler is told by a classifier.
+fn described(delimiter: &str) -> String {
+    format!("\n[dataset.tides]\nsource = \"tides/\"\n\n[dataset.tides.csv]\ndelimiter = \"{delimiter}\"\n")
+}
+
 #[test]
 fn the_documented_policy_is_enough_and_has_nothing_that_is_not_needed() {
     let mut abroad = abroad();
@@ -96,8 +101,13 @@ fn the_documented_policy_is_enough_and_has_nothing_that_is_not_needed() {
     abroad.declare(&[], "", "retain");
     abroad.lake(&["apply", "--yes"]).ok();
     abroad.lake(&["destroy", "--yes"]).ok();
-    abroad.declare(&[], "", "delete");
+    abroad.declare(&[], &described(";"), "delete");
     abroad.lake(&["apply", "--yes"]).ok();
+    abroad.declare(&[], &described("|"), "delete");
+    abroad.lake(&["apply", "--yes"]).ok();
+    std::fs::remove_dir_all(abroad.project.path().join("state").join(STACK)).unwrap();
+    abroad.lake(&["state", "recover", "--yes"]).ok();
+    assert_eq!(abroad.planned(), BTreeSet::new(), "all of a lost state was found");
     abroad.lake(&["destroy", "--yes"]).ok();
     abroad.assert_nothing_is_left();
 

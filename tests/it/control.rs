@@ -75,6 +75,33 @@ async fn drift_is_shown_and_put_right() {
     assert_eq!(versioning.status().unwrap().as_str(), "Enabled");
 }
 
+#[tokio::test]
+async fn a_manifest_that_somebody_has_overwritten_is_told_of_and_written_anew() {
+    let project = Project::new(ORDERS);
+    project.lake(&["apply", "--yes"]).ok();
+    let shown = project.lake(&["state", "show", "aws:s3:Object/manifest", "--json"]).document();
+    let place = shown["identity"].as_str().unwrap();
+    let (bucket, key) = place.split_once('/').unwrap();
+    let s3 = project.s3().await;
+    let read = async || {
+        let object = s3.get_object().bucket(bucket).key(key).send().await.unwrap();
+        object.body.collect().await.unwrap().into_bytes()
+    };
+    let manifest = read().await;
+    let another = manifest.strip_suffix(b"}").unwrap();
+    for content in [br#"{"team":"other"}"#.as_slice(), b"id,price", br#"{"format":99}"#, another] {
+        s3.put_object().bucket(bucket).key(key).body(content.to_vec().into()).send().await.unwrap();
+        let applied = project.lake(&["apply", "--yes"]);
+        let warned = applied.stderr.lines().any(|line| line.starts_with("warning:") && line.contains(place));
+        assert!(warned, "{applied:?}");
+        applied.ok();
+        assert_eq!(read().await, manifest);
+    }
+    let again = project.lake(&["apply", "--yes"]);
+    assert!(!again.stderr.contains("warning:"), "{again:?}");
+    assert!(again.ok().starts_with("no changes"));
+}
+
 #[test]
 fn the_cloud_that_dies_in_the_middle_of_an_apply_leaves_no_orphan_and_no_question() {
     let project = Project::new(ORDERS);

@@ -46,6 +46,7 @@ def listing():
         ],
         "databases": databases,
         "crawlers": names(glue.get_crawlers(), "Crawlers", "Name"),
+        "classifiers": [one["CsvClassifier"]["Name"] for one in glue.get_classifiers()["Classifiers"]],
         "queues": client("sqs").list_queues().get("QueueUrls", []),
         "topics": names(client("sns").list_topics(), "Topics", "TopicArn"),
         "subscriptions": names(client("sns").list_subscriptions(), "Subscriptions", "Endpoint"),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     plan::{Operation, Plan, Step},
-    provider::{ErrorKind, Kind, Observed, Provider, ProviderError, Tags, Target},
+    provider::{ErrorKind, Kind, Observed, Patience, Provider, ProviderError, Tags, Target, fake::TestClock},
     refresh::ownership_tags,
     resource::{Address, Fields, Ownership, Schema},
     state::{Recorded, Snapshot, store::Store},
@@ -115,6 +115,7 @@ impl Cloud {
             let kind: Box<dyn Kind> = Box::new(Watched { place, schema, cloud: Arc::clone(self) });
             kind
         }))
+        .with_patience(Patience::on(TestClock::default()))
     }
 
     /// Puts a thing there, and tells its outputs.

@@ -135,16 +135,11 @@ where
     move |error| classify(operation, error)
 }
 
-/// One of the failures in an answer of a batch operation, which is 200 all the same. The SDK has not tried again what
-/// passes: the engine does.
+/// One of the failures in an answer of a batch operation, which is 200 all the same, so that the SDK tries nothing again.
 pub(super) fn entry_failed(operation: &str, code: Option<&str>, message: Option<&str>, entry: &str) -> ProviderError {
     const OK: u16 = 200;
     let (code, message) = (code.unwrap_or("failed"), message.unwrap_or("no reason is given"));
-    let kind = match kind(code, message, OK) {
-        ErrorKind::Throttled => ErrorKind::NotYet,
-        kind => kind,
-    };
-    ProviderError::new(kind, operation, format!("{entry}: {code}: {message}"))
+    ProviderError::new(kind(code, message, OK), operation, format!("{entry}: {code}: {message}"))
 }
 
 /// An answer of the SDK without a field that the service's API always gives.

@@ -199,7 +199,7 @@ mod tests {
         let cases = [
             ("ConcurrentModificationException", ErrorKind::NotYet),
             ("ResourceNotFoundException", ErrorKind::NotYet),
-            ("InternalException", ErrorKind::NotYet),
+            ("InternalException", ErrorKind::Throttled),
             ("ManagedRuleException", ErrorKind::Invalid),
         ];
         let replay = Replay::new(cases.map(|(code, _)| failure(code)));

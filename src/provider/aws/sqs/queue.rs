@@ -1,9 +1,9 @@
 //! `aws:sqs:Queue`.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::{Client, operation::create_queue::CreateQueueError, types::QueueAttributeName as Attribute};
+use aws_sdk_sqs::{Client, types::QueueAttributeName as Attribute};
 use serde_json::json;
 
 use super::{url, url_soon};
@@ -19,18 +19,12 @@ use crate::{
     resource::{Fields, Resource, Schema, aws::sqs::Queue},
 };
 
-/// A deleted queue's name is free after 60 seconds
-/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html>). Each try that finds
-/// it taken takes this long, so that the engine's patience outlasts it.
-const NAME_TAKEN_PAUSE: Duration = Duration::from_secs(2);
-
 /// Queues that one answer tells; where nobody says, SQS tells that many and no more
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html>).
 const QUEUES_A_PAGE: i32 = 1000;
 
 pub(in crate::provider::aws) struct QueueKind {
     sqs: Client,
-    name_taken_pause: Duration,
 }
 
 /// What a queue's attributes tell.
@@ -38,7 +32,7 @@ type Attributes = HashMap<Attribute, String>;
 
 impl QueueKind {
     pub(in crate::provider::aws) fn new(clients: &Clients) -> Self {
-        QueueKind { sqs: clients.sqs.clone(), name_taken_pause: NAME_TAKEN_PAUSE }
+        QueueKind { sqs: clients.sqs.clone() }
     }
 
     async fn attributes(&self, url: &str) -> Result<Attributes, ProviderError> {
@@ -64,16 +58,7 @@ impl QueueKind {
             .queue_name(target.identity)
             .set_attributes(Some(settings(target)?))
             .set_tags(Some(tags.clone().into_iter().collect()));
-        let answer = match call.send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let deleted = error.as_service_error().is_some_and(CreateQueueError::is_queue_deleted_recently);
-                if deleted {
-                    tokio::time::sleep(self.name_taken_pause).await;
-                }
-                return Err(failed(OPERATION)(error));
-            }
-        };
+        let answer = call.send().await.map_err(failed(OPERATION))?;
         let url = answer.queue_url.ok_or_else(|| incomplete(OPERATION, "QueueUrl"))?;
         self.outputs(target.identity, &url).await
     }
@@ -259,10 +244,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_name_of_a_queue_deleted_a_moment_ago_is_tried_again() {
+    async fn the_name_of_a_queue_deleted_a_moment_ago_is_not_free_yet() {
         let recently = json_error(400, "com.amazonaws.sqs#QueueDeletedRecently", "You must wait 60 seconds");
         let replay = Replay::new([recently]);
-        let kind = QueueKind { name_taken_pause: Duration::ZERO, ..QueueKind::new(&replay.clients()) };
+        let kind = QueueKind::new(&replay.clients());
         let error = kind.create(target("q", &declared()), &ours()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotYet, "{error}");
     }
