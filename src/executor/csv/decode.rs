@@ -20,7 +20,7 @@ use super::{
     nulls::Nulls,
     reject::{Code, Reject, quoted, readable},
     split::{Batch, RAW_BYTES_MAX, Row},
-    value,
+    value::{self, Formats, Text},
 };
 use crate::dataset::{Column, ColumnType};
 
@@ -170,20 +170,23 @@ impl<'a> Decoder<'a> {
             scratch: &mut self.scratch,
             misfits,
         };
+        let formats = Formats::default();
         Ok(match ty {
             ColumnType::Boolean => Arc::new(cells.booleans()),
-            ColumnType::Int32 => Arc::new(cells.primitives::<Int32Type>(value::int32)),
-            ColumnType::Int64 => Arc::new(cells.primitives::<Int64Type>(value::int)),
-            ColumnType::Double => Arc::new(cells.primitives::<Float64Type>(value::double)),
+            ColumnType::Int32 => Arc::new(cells.primitives::<Int32Type>(|text| value::int32(text, formats))),
+            ColumnType::Int64 => Arc::new(cells.primitives::<Int64Type>(|text| value::int(text, formats))),
+            ColumnType::Double => Arc::new(cells.primitives::<Float64Type>(|text| value::double(text, formats))),
             ColumnType::Decimal { precision, scale } => Arc::new(
                 cells
-                    .primitives::<Decimal128Type>(|text| value::decimal(text, precision, scale))
+                    .primitives::<Decimal128Type>(|text| value::decimal(text, precision, scale, formats))
                     .with_precision_and_scale(precision, scale as i8)?,
             ),
-            ColumnType::Date => Arc::new(cells.primitives::<Date32Type>(value::date)),
-            ColumnType::Timestamp => {
-                Arc::new(cells.primitives::<TimestampMicrosecondType>(value::timestamp).with_timezone(TIMESTAMP_ZONE))
-            }
+            ColumnType::Date => Arc::new(cells.primitives::<Date32Type>(|text| value::date(text, formats))),
+            ColumnType::Timestamp => Arc::new(
+                cells
+                    .primitives::<TimestampMicrosecondType>(|text| value::timestamp(text, formats))
+                    .with_timezone(TIMESTAMP_ZONE),
+            ),
             ColumnType::String => Arc::new(cells.strings()?),
         })
     }
@@ -203,14 +206,14 @@ struct Cells<'a> {
 
 impl Cells<'_> {
     /// Values in row order, null where the cell is, and (with a misfit noted) where it does not parse.
-    fn parse<T>(&mut self, parse: impl Fn(&[u8]) -> Option<T>, mut push: impl FnMut(Option<T>)) {
+    fn parse<T>(&mut self, parse: impl Fn(Text<'_>) -> Option<T>, mut push: impl FnMut(Option<T>)) {
         for (row, record) in self.rows.iter().enumerate() {
             let field = self.batch.field(record, self.field);
             let text = value::trim(field.text(self.batch.bytes, self.quote, self.scratch));
             let value = if self.nulls.contain(text) {
                 None
             } else {
-                let value = parse(text);
+                let value = parse(text.into());
                 if value.is_none() {
                     self.misfits.push(Misfit { row, column: self.column });
                 }
@@ -220,7 +223,7 @@ impl Cells<'_> {
         }
     }
 
-    fn primitives<T: ArrowPrimitiveType>(&mut self, parse: impl Fn(&[u8]) -> Option<T::Native>) -> PrimitiveArray<T>
+    fn primitives<T: ArrowPrimitiveType>(&mut self, parse: impl Fn(Text<'_>) -> Option<T::Native>) -> PrimitiveArray<T>
     where
         T::Native: Default,
     {

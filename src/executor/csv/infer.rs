@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use super::{
     super::{Error, Progress, Source},
     Dialect,
+    evidence::Evidence,
     nulls::Nulls,
     reading::Reading,
     split::{Batch, Field, Row},
-    value::{self, Kinds},
+    value::{self, Formats},
 };
-use crate::dataset::{Column, ColumnType, CsvOptions};
+use crate::dataset::{Column, CsvOptions};
 
 /// What [`infer`] finds out.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +76,7 @@ pub fn infer_all(
         rows += file.rows;
         for (name, evidence) in file.columns() {
             match places.get(&name) {
-                Some(&place) => found[place].1.merge(evidence),
+                Some(&place) => found[place].1.merge(&evidence),
                 None => {
                     places.insert(name.clone(), found.len());
                     found.push((name, evidence));
@@ -92,34 +93,6 @@ pub fn infer_all(
     Ok(InferenceOfAll { dialects, columns, rows })
 }
 
-/// What the values of a column say about its type.
-#[derive(Debug, Clone, Copy)]
-struct Evidence {
-    /// Every value so far can be read as each of these.
-    kinds: Kinds,
-    /// There was a value that makes a type.
-    seen: bool,
-}
-
-impl Evidence {
-    fn merge(&mut self, other: Evidence) {
-        self.kinds = self.kinds.and(other.kinds);
-        self.seen |= other.seen;
-    }
-
-    fn column_type(self) -> ColumnType {
-        let order = [
-            (Kinds::BOOLEAN, ColumnType::Boolean),
-            (Kinds::INT, ColumnType::Int64),
-            (Kinds::DOUBLE, ColumnType::Double),
-            (Kinds::DATE, ColumnType::Date),
-            (Kinds::TIMESTAMP, ColumnType::Timestamp),
-        ];
-        let fitting = order.into_iter().find(|(kind, _)| self.seen && self.kinds.has(*kind));
-        fitting.map_or(ColumnType::String, |(_, ty)| ty)
-    }
-}
-
 /// One file's columns while it is read.
 struct File {
     names: Vec<String>,
@@ -133,10 +106,10 @@ struct File {
 
 impl File {
     fn new(reading: &Reading<'_>, text: bool) -> Self {
-        let kinds = if text { Kinds::NONE } else { Kinds::ALL };
+        let evidence = if text { Evidence::TEXT } else { Evidence::default() };
         File {
             names: reading.names.clone(),
-            evidence: vec![Evidence { kinds, seen: false }; reading.names.len()],
+            evidence: vec![evidence; reading.names.len()],
             quote: reading.dialect.quote as u8,
             rows: 0,
             trailing: reading.trailing && reading.dialect.header,
@@ -165,13 +138,12 @@ impl File {
     fn look_at_column(&mut self, fields: impl Iterator<Item = Field>, index: usize, bytes: &[u8], nulls: &Nulls) {
         let evidence = &mut self.evidence[index];
         for field in fields {
-            if evidence.kinds == Kinds::NONE {
+            if evidence.is_text() {
                 return;
             }
             let text = value::trim(field.text(bytes, self.quote, &mut self.scratch));
             if !nulls.contain(text) {
-                let (kinds, makes_type) = value::classify(text);
-                evidence.merge(Evidence { kinds, seen: makes_type });
+                evidence.look(text.into(), Formats::default());
             }
         }
     }

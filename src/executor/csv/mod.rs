@@ -1,10 +1,11 @@
 //! CSV as it is found in the wild: bytes → text → records → typed columns, and what is no row set aside.
 //!
 //! `text` decodes bytes, `dialect` finds out how the text is written, `split` finds the records, `header` names the
-//! columns, `value` reads cells, `infer` finds types out, `decode` makes columns.
+//! columns, `value` reads cells, `evidence` and `infer` find types out, `decode` makes columns.
 
 mod decode;
 mod dialect;
+mod evidence;
 mod header;
 mod infer;
 mod nulls;
