@@ -2,16 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use encoding_rs::Encoding;
-
 use super::{
+    csv,
     error::Problems,
     rules,
     section::{Field, Section, nearest},
     transform::{self, Transform},
 };
 use crate::dataset::{
-    CatalogMode, Column, ColumnType, Compression, CsvOptions, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions,
+    CatalogMode, Column, ColumnType, Compression, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions,
 };
 
 /// Smallest `row_group_bytes`, 1 MiB: below it, footers and dictionaries outweigh the data.
@@ -24,7 +23,6 @@ pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const DATASETS_MAX: usize = 100;
 
 const KEYS: &[&str] = &["source", "catalog", "csv", "schema", transform::KEY, "parquet"];
-const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
 const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
 
 /// What other systems call our types.
@@ -113,11 +111,11 @@ fn dataset(
 ) -> Option<Dataset> {
     section.refuse_unknown_keys(
         KEYS,
-        &[("csv", CSV_KEYS), ("transform", transform::KEYS), ("parquet", PARQUET_KEYS)],
+        &[("csv", csv::KEYS), ("transform", transform::KEYS), ("parquet", PARQUET_KEYS)],
         problems,
     );
     let catalog = catalog(section, problems);
-    let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
+    let csv = section.section("csv", problems).map(|section| csv::options(&section, problems)).unwrap_or_default();
     let schema = section.section("schema", problems).map(|section| schema(&section, problems));
     let parquet = section.section("parquet", problems).map(|section| parquet(&section, problems)).unwrap_or_default();
     Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, transform: None, parquet })
@@ -127,59 +125,6 @@ fn dataset(
 fn catalog(section: &Section<'_>, problems: &mut Problems) -> CatalogMode {
     let modes = [("crawler", CatalogMode::Crawler), ("direct", CatalogMode::Direct)];
     section.choice("catalog", &modes, problems).map_or(CatalogMode::Crawler, |mode| mode.value)
-}
-
-fn csv(section: &Section<'_>, problems: &mut Problems) -> CsvOptions {
-    section.refuse_unknown_keys(CSV_KEYS, &[], problems);
-    let delimiter = character(section, "delimiter", problems);
-    let quote = character(section, "quote", problems);
-    if let (Some(delimiter), Some(quote)) = (&delimiter, &quote)
-        && delimiter.value == quote.value
-    {
-        problems
-            .at(quote.span.clone(), "the quote and the delimiter are the same character", "the same again")
-            .also(delimiter.span.clone(), "the delimiter")
-            .help("leave both out: lake finds them out from the file");
-    }
-    let nulls = section.strings("nulls", problems);
-    CsvOptions {
-        delimiter: delimiter.map(|field| field.value),
-        quote: quote.map(|field| field.value),
-        header: section.boolean("header", problems),
-        nulls: nulls.map(|nulls| nulls.into_iter().map(|null| null.value.to_owned()).collect()),
-        encoding: encoding(section, problems),
-    }
-}
-
-/// One ASCII character that is not part of a line's end.
-fn character(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<Field<char>> {
-    let text = section.string(key, problems)?;
-    let mut characters = text.value.chars();
-    match (characters.next(), characters.next()) {
-        (Some(one @ ('\n' | '\r' | '\0')), None) => {
-            let reason = format!("{one:?} cannot be it");
-            section.accept(key, text, Err(reason), problems);
-            None
-        }
-        (Some(one), None) if one.is_ascii() => Some(Field { value: one, span: text.span }),
-        _ => {
-            let reason = "it must be one ASCII character, such as \",\" or \"\\t\"".to_owned();
-            section.accept(key, text, Err(reason), problems);
-            None
-        }
-    }
-}
-
-/// An encoding's WHATWG name in lower case, by any of its labels.
-fn encoding(section: &Section<'_>, problems: &mut Problems) -> Option<String> {
-    let label = section.string("encoding", problems)?;
-    if let Some(encoding) = Encoding::for_label_no_replacement(label.value.as_bytes()) {
-        return Some(encoding.name().to_ascii_lowercase());
-    }
-    problems
-        .at(label.span, format!("`{}` is not an encoding that lake knows", label.value), "not known")
-        .help("labels are those of the WHATWG: `utf-8`, `utf-16le`, `utf-16be`, `windows-1252`, `iso-8859-2`, …");
-    None
 }
 
 fn schema(section: &Section<'_>, problems: &mut Problems) -> Vec<Column> {

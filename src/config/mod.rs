@@ -1,6 +1,7 @@
 //! `lake.toml` → [`Config`], read once. Everything a person can get wrong in that file is found here, in one
 //! pass, and answered with the line it stands on; the rooms behind take a `Config` as it is.
 
+mod csv;
 mod dataset;
 mod error;
 mod rules;

@@ -2,12 +2,14 @@
 //! manifest. Values only, no IO.
 
 mod architecture;
+mod csv;
 mod manifest;
 mod names;
 mod transform;
 mod types;
 
 pub use architecture::Architecture;
+pub use csv::{CsvOptions, DEFAULT_NULLS, DateOrder, HEADER_ROWS_MAX, Mark, Newline, SKIP_LINES_MAX};
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
 pub use names::{
     COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source, ledger_prefixes,
@@ -107,25 +109,6 @@ pub struct Column {
     #[serde(rename = "type")]
     pub ty: ColumnType,
 }
-
-/// How a CSV file is written. `None` means: find out from the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CsvOptions {
-    /// Field delimiter, one ASCII character.
-    pub delimiter: Option<char>,
-    /// Quote character, one ASCII character.
-    pub quote: Option<char>,
-    /// Whether the first record names the columns.
-    pub header: Option<bool>,
-    /// Spellings of null besides the empty unquoted field. `None`: [`DEFAULT_NULLS`].
-    pub nulls: Option<Vec<String>>,
-    /// Character encoding, by its WHATWG label (`utf-8`, `windows-1252`, `utf-16le`, …).
-    pub encoding: Option<String>,
-}
-
-/// Spellings of null that are recognised when `nulls` is not set; matched whole and with their case.
-pub const DEFAULT_NULLS: &[&str] = &["", "NA", "N/A", "NULL", "null"];
 
 /// How Parquet is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -199,7 +199,7 @@ impl<'a, S: Sink> Run<'a, S> {
         let opened = Reading::open(input.source, &self.dataset.csv, input.dialect.as_ref(), self.columns, progress)?;
         self.timings.split += begun.elapsed();
         let Some(mut reading) = opened else { return Ok(()) };
-        let matching = Matching::new(name, &reading, self.columns, self.dataset.csv.header)?;
+        let matching = Matching::new(name, &reading, self.columns, self.dataset.csv.has_header())?;
         self.missing.extend(matching.missing(self.columns));
         self.report.dialect = Some(reading.dialect.clone());
         let mut stage = self.stage(name, &reading.dialect)?;

@@ -19,7 +19,7 @@ impl Matching {
     pub fn new(name: &str, reading: &Reading<'_>, columns: &[Column], asked: Option<bool>) -> Result<Self, Error> {
         let table: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let mut names = reading.names.clone();
-        let by_position = !reading.dialect.header && !names.iter().all(|name| table.contains(name.as_str()));
+        let by_position = !reading.dialect.has_header() && !names.iter().all(|name| table.contains(name.as_str()));
         if by_position && asked != Some(false) {
             let message = "the file seems to have no header, and the table's columns have names; if its columns are \
                            in the table's order, set csv.header = false"

@@ -456,7 +456,7 @@ proptest! {
             .map(|row| row.iter().map(|(value, _)| value.as_str()).collect::<Vec<_>>().join("|"))
             .collect();
         let spec = "i int64, s string, b boolean, d date";
-        let csv = CsvOptions { delimiter: Some(','), quote: Some('"'), header: Some(true), ..CsvOptions::default() };
+        let csv = CsvOptions { delimiter: Some(','), quote: Some('"'.into()), header: Some(true), ..CsvOptions::default() };
         let dataset = Dataset { csv, ..Dataset::new("t", "t/") };
         let outcome = run_dataset(&Memory::in_steps(&text, step), spec, &dataset).unwrap();
         prop_assert_eq!(outcome.rows, expected);

@@ -19,7 +19,7 @@ use super::{
     Dialect,
     nulls::Nulls,
     reject::{Code, Reject, quoted, readable},
-    split::{Batch, RAW_BYTES_MAX, Row},
+    split::{Batch, Quoting, RAW_BYTES_MAX, Row},
     value,
 };
 use crate::dataset::{Column, ColumnType};
@@ -35,7 +35,7 @@ pub(crate) struct Decoder<'a> {
     /// One empty field more is no fault: the header ends with a delimiter, too.
     trailing: bool,
     nulls: &'a Nulls,
-    quote: u8,
+    quote: Quoting,
     scratch: Vec<u8>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Decoder<'a> {
         nulls: &'a Nulls,
         dialect: &Dialect,
     ) -> Self {
-        let quote = dialect.quote as u8;
+        let quote = Quoting::new(dialect);
         Decoder { columns, schema, fields, width, trailing, nulls, quote, scratch: Vec::new() }
     }
 
@@ -196,7 +196,7 @@ struct Cells<'a> {
     field: usize,
     column: usize,
     nulls: &'a Nulls,
-    quote: u8,
+    quote: Quoting,
     scratch: &'a mut Vec<u8>,
     misfits: &'a mut Vec<Misfit>,
 }

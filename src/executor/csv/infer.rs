@@ -8,7 +8,7 @@ use super::{
     Dialect,
     nulls::Nulls,
     reading::Reading,
-    split::{Batch, Field, Row},
+    split::{Batch, Field, Quoting, Row},
     value::{self, Kinds},
 };
 use crate::dataset::{Column, ColumnType, CsvOptions};
@@ -124,7 +124,7 @@ impl Evidence {
 struct File {
     names: Vec<String>,
     evidence: Vec<Evidence>,
-    quote: u8,
+    quote: Quoting,
     rows: u64,
     /// The header ends with a delimiter, and so far nothing stands behind it in any row.
     trailing: bool,
@@ -137,9 +137,9 @@ impl File {
         File {
             names: reading.names.clone(),
             evidence: vec![Evidence { kinds, seen: false }; reading.names.len()],
-            quote: reading.dialect.quote as u8,
+            quote: Quoting::new(&reading.dialect),
             rows: 0,
-            trailing: reading.trailing && reading.dialect.header,
+            trailing: reading.trailing && reading.dialect.has_header(),
             scratch: Vec::new(),
         }
     }

@@ -1,10 +1,11 @@
 //! CSV as it is found in the wild: bytes → text → records → typed columns, and what is no row set aside.
 //!
-//! `text` decodes bytes, `dialect` finds out how the text is written, `split` finds the records, `header` names the
-//! columns, `value` reads cells, `infer` finds types out, `decode` makes columns.
+//! `text` decodes bytes, `dialect` finds out how the text is written, `split` finds the records, `head` reads
+//! what stands above them, `header` names the columns, `value` reads cells, `infer` finds types out, `decode` makes columns.
 
 mod decode;
 mod dialect;
+mod head;
 mod header;
 mod infer;
 mod nulls;
@@ -14,7 +15,7 @@ mod split;
 mod text;
 mod value;
 
-pub use dialect::{Dialect, Newline};
+pub use dialect::{Decision, Dialect, Item, Newline};
 pub use infer::{Inference, InferenceOfAll, infer, infer_all};
 pub use reject::{Code, PLUGIN_CODE_PREFIX};
 pub use split::{BATCH_ROWS_MAX, BLOCK_BYTES, RAW_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};

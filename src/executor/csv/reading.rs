@@ -1,11 +1,15 @@
 //! An opened CSV file: its dialect, its header, then its rows a batch at a time. Both passes read through this.
 
-use std::{cell::Cell, io::Read, rc::Rc};
+use std::{
+    cell::Cell,
+    io::{Cursor, Read},
+    rc::Rc,
+};
 
 use super::{
     super::{Error, Progress, Source},
-    Dialect, dialect, header,
-    reject::readable,
+    Dialect, dialect,
+    head::{self, Head, HeadError},
     split::{Batch, Limits, SplitError, Splitter},
     text::Text,
 };
@@ -22,8 +26,6 @@ pub(crate) struct Reading<'a> {
     /// Bytes taken from the source so far.
     pub bytes: Rc<Cell<u64>>,
     splitter: Splitter<Box<dyn Read + 'a>>,
-    /// The splitter holds a batch that nobody has seen yet.
-    pending: bool,
     progress: &'a Progress,
 }
 
@@ -55,31 +57,19 @@ impl<'a> Reading<'a> {
         let dialect = dialect
             .cloned()
             .unwrap_or_else(|| dialect::sniff(&text.sample, text.whole, text.encoding.name(), options, known));
-        let names = match dialect.header {
-            true => Vec::new(), // the header's, below
-            false => header::numbered(dialect::width(&text.sample, text.whole, &dialect)),
+        let Some((head, rows)) = take_head(text.reader, text.sample.len(), &dialect, source.name())? else {
+            return Ok(None);
         };
-        let splitter = Splitter::new(text.reader, &dialect, text.offset, limits);
-        let mut reading = Reading {
+        let offset = text.offset + head.end as u64;
+        Ok(Some(Reading {
             name: source.name().to_owned(),
-            names,
-            trailing: false,
+            names: head.names,
+            trailing: head.trailing,
             bytes: text.bytes,
-            splitter,
-            pending: false,
+            splitter: Splitter::new(rows, &dialect, offset, limits).after_lines(head.lines),
             progress,
             dialect,
-        };
-        reading.pending = reading.advance()?;
-        if !reading.pending {
-            return Ok(None);
-        }
-        if reading.dialect.header {
-            reading.take_header()?;
-        } else {
-            reading.trailing = reading.first_row_ends_empty();
-        }
-        Ok(Some(reading))
+        }))
     }
 
     /// The next batch of rows and faults; `None` at the end.
@@ -87,8 +77,7 @@ impl<'a> Reading<'a> {
         if self.progress.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let ready = std::mem::take(&mut self.pending) || self.advance()?;
-        if !ready {
+        if !self.advance()? {
             return Ok(None);
         }
         let batch = self.splitter.batch();
@@ -102,36 +91,31 @@ impl<'a> Reading<'a> {
             SplitError::Quotes { line } => Error::Quotes { name: self.name.clone(), line },
         })
     }
-
-    fn take_header(&mut self) -> Result<(), Error> {
-        let refuse = |message: String| Err(Error::Header { name: self.name.clone(), message });
-        let batch = self.splitter.batch();
-        let fault = batch.faults.first();
-        let Some(row) = batch.rows.first().filter(|row| fault.is_none_or(|fault| fault.offset > row.offset)) else {
-            let (line, code) = fault.map_or((1, ""), |fault| (fault.line, fault.code.as_str()));
-            return refuse(format!("the header on line {line} cannot be read ({code})"));
-        };
-        let mut scratch = Vec::new();
-        let fields = batch.fields(row);
-        let cells: Vec<String> = fields
-            .iter()
-            .map(|field| readable(field.text(batch.bytes, self.dialect.quote as u8, &mut scratch)))
-            .collect();
-        self.trailing = ends_empty(fields);
-        self.names = match header::names(&cells) {
-            Ok(names) => names,
-            Err(message) => return refuse(message),
-        };
-        self.splitter.drop_first_row();
-        Ok(())
-    }
-
-    fn first_row_ends_empty(&self) -> bool {
-        let batch = self.splitter.batch();
-        batch.rows.first().is_some_and(|row| row.field_count() == self.names.len() && ends_empty(batch.fields(row)))
-    }
 }
 
-fn ends_empty(fields: &[super::split::Field]) -> bool {
-    fields.len() > 1 && fields.last().is_some_and(|last| last.is_empty() && !last.quoted)
+/// Takes what stands above the rows from a reader, `beginning` bytes first and more where it is longer; returns it
+/// with a reader of the rows. `None`: there is no record in the file.
+fn take_head<'a>(
+    mut reader: Box<dyn Read + 'a>,
+    beginning: usize,
+    dialect: &Dialect,
+    name: &str,
+) -> Result<Option<(Head, Box<dyn Read + 'a>)>, Error> {
+    let mut begun = Vec::new();
+    let mut wanted = beginning + 1;
+    loop {
+        let missing = wanted.saturating_sub(begun.len()) as u64;
+        let failed = |source| Error::Read { name: name.to_owned(), source };
+        reader.by_ref().take(missing).read_to_end(&mut begun).map_err(failed)?;
+        match head::read(&begun, begun.len() < wanted, dialect) {
+            Ok(None) => return Ok(None),
+            Ok(Some(head)) => {
+                let mut rows = Cursor::new(begun);
+                rows.set_position(head.end as u64);
+                return Ok(Some((head, Box::new(rows.chain(reader)))));
+            }
+            Err(HeadError::Longer) => wanted *= 2,
+            Err(HeadError::Refused(message)) => return Err(Error::Header { name: name.to_owned(), message }),
+        }
+    }
 }

@@ -190,7 +190,7 @@ proptest! {
             }
             text.push_str(&format!("\"{id}\",{cell}\n"));
         }
-        let csv = CsvOptions { delimiter: Some(','), quote: Some('"'), header: Some(true), ..CsvOptions::default() };
+        let csv = CsvOptions { delimiter: Some(','), quote: Some('"'.into()), header: Some(true), ..CsvOptions::default() };
         let dataset = Dataset { csv, ..dataset() };
         let source = Memory::in_steps(&text, step);
         let outcome = run_all(&[input(&source)], "id string, v int64", &dataset, by_value()).unwrap();
