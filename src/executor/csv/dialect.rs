@@ -130,7 +130,7 @@ pub enum Item {
 /// Delimiters that are found out, the likeliest first.
 const STRONG_DELIMITERS: [char; 6] = [',', ';', '\t', '|', '\u{1}', '\u{1f}'];
 /// Characters that are delimiters in some files, and ordinary in most: they take much more to be found out.
-const WEAK_DELIMITERS: [char; 6] = [':', ' ', '^', '~', '#', '*'];
+const WEAK_DELIMITERS: [char; 7] = [':', ' ', '^', '~', '#', '*', '+'];
 /// Quotes that are found out, the likeliest first.
 const QUOTES: [char; 2] = ['"', '\''];
 /// The escape that is found out.
@@ -176,7 +176,9 @@ pub(crate) fn sniff(sample: &[u8], whole: bool, encoding: &str, options: &CsvOpt
         let sample = records_of(sample, whole, newline, skip_lines);
         candidates::best(sample, newline, delimiter, encoding, options, known)
     });
-    let best = best.reduce(|best, other| if other.score > best.score { other } else { best });
+    // Carriage returns within records are many where they end none: a line end must make more records of the text.
+    let better = |best: &Best, other: &Best| other.score > best.score && other.records > best.records;
+    let best = best.reduce(|best, other| if better(&best, &other) { other } else { best });
     let Best { mut dialect, notes, .. } = best.unwrap_or_default();
     let settled = options.skip_lines.is_some() || excel.is_some();
     let layout = with_table(records_of(sample, whole, dialect.newline, skip_lines), &dialect, |batch, table| {

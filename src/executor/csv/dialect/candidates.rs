@@ -22,6 +22,7 @@ const UNQUOTED_FAULTS_SHARE: usize = 50;
 pub(super) struct Best {
     pub dialect: Dialect,
     pub score: f64,
+    pub records: usize,
     pub notes: Vec<Decision>,
 }
 
@@ -57,7 +58,11 @@ pub(super) fn best(
     };
     let strong: Vec<char> = match delimiter {
         Some(delimiter) => vec![delimiter],
-        None => STRONG_DELIMITERS.into_iter().filter(|delimiter| *delimiter == ',' || present(delimiter)).collect(),
+        None => {
+            // The first that is in no line stands for lines of one field.
+            let absent = STRONG_DELIMITERS.into_iter().find(|delimiter| !present(delimiter));
+            STRONG_DELIMITERS.into_iter().filter(|delimiter| present(delimiter) || absent == Some(*delimiter)).collect()
+        }
     };
     let mut rank = Rank::default();
     for &quote in &quotes {
@@ -65,7 +70,8 @@ pub(super) fn best(
             search.try_all(delimiter, quote, &mut rank, |_, _| true);
         }
     }
-    if delimiter.is_none() && rank.best.as_ref().is_none_or(|best| best.width < 2 || best.score < GOOD_SCORE) {
+    let good = |best: &Scored| best.width > 1 && best.score >= GOOD_SCORE && best.agreeing == best.records + best.faults;
+    if delimiter.is_none() && !rank.best.as_ref().is_some_and(good) {
         let single = rank.best.as_ref().is_none_or(|best| best.width < 2);
         let alone = search.values_share();
         for &quote in &quotes {
@@ -88,18 +94,25 @@ fn is_clear(table: &Table, dialect: &Dialect, alone: f64) -> bool {
     let below = table.records.len() - above;
     let columns = table.column_looks(above + 1);
     let typed = columns.iter().flatten().filter(|look| look.is_typed()).count();
+    let first = table.records.get(above).map(|_| table.looks(above)).unwrap_or_default();
+    let named = first.iter().zip(&columns).any(|(look, column)| look.is_text() && column.is_some_and(Look::is_typed));
     let quoted = table.needing > 0 && table.quoted > table.needing;
     // Whole lines that are values (`10:30`, `2026-01-01 10:30`, `1 234`) are not cut.
     let cut = alone > 0.8;
-    // Aligned columns have runs of spaces, and text has words: neither is a table.
-    let empty = (above..table.records.len()).flat_map(|record| table.looks(record)).filter(|look| **look == Look::Empty);
-    let spaced = dialect.delimiter == ' ' && empty.count() > 0;
+    // Aligned columns have runs of spaces: their empty cells are here and there.
+    let empty = |column: usize| {
+        let looks = (above + 1..table.records.len()).filter_map(move |record| table.looks(record).get(column));
+        let (empty, all) = looks.fold((0, 0), |(empty, all), look| (empty + usize::from(*look == Look::Empty), all + 1));
+        empty > 0 && empty < all
+    };
+    let spaced = dialect.delimiter == ' ' && (0..table.width).any(empty);
     table.width > 1
         && below >= WEAK_RECORDS_MIN
         && table.agreeing == below
         && table.faults == 0
         && above * 4 <= below
         && (typed > 0 || quoted)
+        && (named || (above == 0 && (table.width > 2 || quoted)))
         && !cut
         && !spaced
 }
@@ -156,7 +169,7 @@ impl Rank {
             return Best { dialect, ..Best::default() };
         };
         let notes = notes(&best, self.second, search.sample);
-        Best { dialect: best.dialect, score: best.score, notes }
+        Best { dialect: best.dialect, score: best.score, records: best.records, notes }
     }
 }
 

@@ -92,10 +92,13 @@ impl Sample<'_> {
             return (0, none);
         };
         let unsure = found(50, "what stands at the top does not look like part of the table, but may be");
+        if above[0] == Above::Plain && records[start].width != self.table.width {
+            return self.below_title(start).map_or((0, unsure), |below| below);
+        }
         if records[start].width != self.table.width || self.is_table(start) {
             return (0, unsure);
         }
-        let (lines, header) = (records[start].lines.0 - 1, self.header_like(start, 1) || self.is_named_by_text(start));
+        let (lines, header) = (records[start].lines.0 - 1, self.header_like(start, start, 1) || self.is_named_by_text(start));
         if header || self.table.gap_before(start) {
             let why = format!("{lines} lines above the header are not as the rows of the table are");
             return (start, found(if header { 90 } else { 75 }, why));
@@ -112,6 +115,19 @@ impl Sample<'_> {
             }
             _ => (0, unsure),
         }
+    }
+
+    /// A title in one field is no header of a table of several columns: that is the first record that is as wide as the
+    /// table, when it is text that may name columns. Before it are records of other widths.
+    fn below_title(&self, from: usize) -> Option<(usize, Found)> {
+        let records = &self.table.records;
+        let start = (from..records.len().min(PREAMBLE_RECORDS_MAX)).find(|&at| self.is_wide(at))?;
+        let cells = cells(self.batch, &self.batch.rows[start], self.dialect);
+        let distinct: HashSet<&Vec<u8>> = cells.iter().collect();
+        let names = self.table.looks(start).iter().all(|look| look.is_text()) && distinct.len() == cells.len();
+        let below = records.len() - start;
+        let why = format!("{} lines stand above the first that is as wide as the table", records[start].lines.0 - 1);
+        (names && below > 2 && below > start && !self.is_table(start)).then(|| (start, found(60, why)))
     }
 
     /// The first record with the names of the table's columns: more than half of its cells, or all columns.
@@ -195,14 +211,15 @@ impl Sample<'_> {
             return (1, found(99, "it has the table's column names"));
         }
         let most = HEADER_ROWS_FOUND_MAX.min(records.len().saturating_sub(start + 1));
-        let group = self.is_group(start) && self.header_like(start + 1, 2);
+        let group = self.is_group(start) && self.header_like(start, start + 1, 2);
         let from = start + usize::from(group);
-        let rows = (from..start + most).take_while(|&at| self.header_like(at, 2)).count() + usize::from(group);
+        let like = |&at: &usize| self.header_like(start, at, if at == start { 1 } else { 2 });
+        let rows = (from..start + most).take_while(like).count() + usize::from(group);
         if rows >= 2 {
             return (rows as u32, found(85, format!("{rows} rows of text stand above columns of values")));
         }
         let looks = self.table.looks(start);
-        let columns = self.table.column_looks(start + 1);
+        let columns = self.table.column_looks(self.values(start, start));
         let typed: Vec<(Look, Look)> =
             looks.iter().zip(&columns).filter_map(|(look, column)| Some((*look, (*column)?))).collect();
         let named = typed.iter().filter(|(look, column)| look.is_text() && column.is_typed()).count();
@@ -256,17 +273,26 @@ impl Sample<'_> {
         }
     }
 
-    /// Whether a record is text, or nothing, wherever its columns hold values; in `least` columns it is text.
-    fn header_like(&self, at: usize, least: usize) -> bool {
+    /// The record from which on the looks of columns are compared with those of record `at`, when the table begins at
+    /// `start`: behind what may belong to the header, where there are records enough.
+    fn values(&self, start: usize, at: usize) -> usize {
+        let behind = start + HEADER_ROWS_FOUND_MAX;
+        if behind + 1 < self.table.records.len() { behind.max(at + 1) } else { at + 1 }
+    }
+
+    /// Whether a record is text, or nothing, wherever the columns hold values; in `least` columns it is text. A record
+    /// that says the same as the first one of the table needs one.
+    fn header_like(&self, start: usize, at: usize, least: usize) -> bool {
         if at + 1 >= self.table.records.len() || !self.is_wide(at) {
             return false;
         }
         let looks = self.table.looks(at);
-        let columns = self.table.column_looks(at + 1);
+        let columns = self.table.column_looks(self.values(start, at));
         let typed = looks.iter().zip(columns).filter(|(_, column)| column.is_some_and(Look::is_typed));
         let typed: Vec<Look> = typed.map(|(look, _)| *look).collect();
         let text = typed.iter().filter(|look| look.is_text()).count();
-        text >= least
+        let raw = |at: usize| self.batch.raw(&self.batch.rows[at]);
+        (text >= least || (text > 0 && at > start && raw(at) == raw(start)))
             && typed.iter().all(|look| look.is_text() || *look == Look::Empty)
             && !looks.iter().any(|look| look.is_typed())
     }
