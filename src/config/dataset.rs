@@ -9,9 +9,7 @@ use super::{
     section::{Field, Section, nearest},
     transform::{self, Transform},
 };
-use crate::dataset::{
-    CatalogMode, Column, ColumnType, Compression, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions,
-};
+use crate::dataset::{CatalogMode, Column, ColumnType, Compression, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions};
 
 /// Smallest `row_group_bytes`, 1 MiB: below it, footers and dictionaries outweigh the data.
 pub const ROW_GROUP_BYTES_MIN: u64 = 1024 * 1024;

@@ -3,7 +3,9 @@
 mod transforms;
 
 use super::*;
-use crate::dataset::{CatalogMode, Column, ColumnType, Compression, CsvOptions, ParquetOptions};
+use crate::dataset::{
+    CatalogMode, Column, ColumnType, Compression, CsvOptions, DateOrder, Mark, Newline, ParquetOptions,
+};
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -115,10 +117,11 @@ fn every_option_is_read() {
             catalog: CatalogMode::Direct,
             csv: CsvOptions {
                 delimiter: Some('\t'),
-                quote: Some('\''),
+                quote: Some('\''.into()),
                 header: Some(false),
                 nulls: Some(vec!["NA".into(), "-".into()]),
                 encoding: Some("windows-1252".into()),
+                ..CsvOptions::default()
             },
             schema: Some(vec![
                 column("year", ColumnType::Int32),
@@ -454,9 +457,42 @@ fn csv_options_are_single_ascii_characters_and_a_known_encoding() {
       -
     lake.toml:20: "\n" cannot be used as `dataset.c.csv.delimiter`
       '\n' cannot be it
-    lake.toml:21: "" cannot be used as `dataset.c.csv.quote`
-      it must be one ASCII character, such as "," or "\t"
     "#);
+}
+
+#[test]
+fn each_item_of_a_dialect_can_be_set() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.csv]\nquote = \"\"\nescape = \"\\\\\"\nnewline = \"cr\"\n\
+         skip_lines = 3\nheader_rows = 2\ncomment = \"#\"\ndate_order = \"dmy\"\ndecimal_comma = true\n\
+         [dataset.a.csv.column_nulls]\nprice = [\"-\", \"n/a\"]\n"
+    );
+    let config = parse(&text).unwrap();
+    assert_eq!(
+        config.datasets[0].csv,
+        CsvOptions {
+            quote: Some(Mark::NONE),
+            escape: Some('\\'.into()),
+            newline: Some(Newline::Cr),
+            skip_lines: Some(3),
+            header_rows: Some(2),
+            comment: Some('#'),
+            date_order: Some(DateOrder::Dmy),
+            decimal_comma: Some(true),
+            column_nulls: BTreeMap::from([("price".into(), vec!["-".into(), "n/a".into()])]),
+            ..CsvOptions::default()
+        }
+    );
+}
+
+#[test]
+fn a_dialect_that_contradicts_itself_is_refused() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.csv]\ndelimiter = \"#\"\ncomment = \"#\"\nescape = \"#\"\n\
+         header = true\nheader_rows = 0\nskip_lines = -1\nnewline = \"crlf\"\ndate_order = \"ymd\"\n\
+         column_nulls = {{ \"A b\" = [\"-\"], c = \"-\" }}\n"
+    );
+    assert_snapshot!(problems(&text), @"");
 }
 
 #[test]

@@ -47,12 +47,7 @@ pub(crate) fn read(sample: &[u8], whole: bool, dialect: &Dialect) -> Result<Opti
         let Some(first) = rows.next()? else { return Ok(None) };
         let width = dialect::width(sample, whole, dialect);
         let trailing = first.cells.len() == width && first.ends_empty;
-        return Ok(Some(Head {
-            names: header::numbered(width),
-            trailing,
-            end: start,
-            lines: dialect.skip_lines,
-        }));
+        return Ok(Some(Head { names: header::numbered(width), trailing, end: start, lines: dialect.skip_lines }));
     }
     let mut found = Vec::new();
     while (found.len() as u64) < u64::from(dialect.header_rows) {

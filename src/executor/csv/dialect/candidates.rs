@@ -70,7 +70,8 @@ pub(super) fn best(
             search.try_all(delimiter, quote, &mut rank, |_, _| true);
         }
     }
-    let good = |best: &Scored| best.width > 1 && best.score >= GOOD_SCORE && best.agreeing == best.records + best.faults;
+    let good =
+        |best: &Scored| best.width > 1 && best.score >= GOOD_SCORE && best.agreeing == best.records + best.faults;
     if delimiter.is_none() && !rank.best.as_ref().is_some_and(good) {
         let single = rank.best.as_ref().is_none_or(|best| best.width < 2);
         let alone = search.values_share();
@@ -102,7 +103,8 @@ fn is_clear(table: &Table, dialect: &Dialect, alone: f64) -> bool {
     // Aligned columns have runs of spaces: their empty cells are here and there.
     let empty = |column: usize| {
         let looks = (above + 1..table.records.len()).filter_map(move |record| table.looks(record).get(column));
-        let (empty, all) = looks.fold((0, 0), |(empty, all), look| (empty + usize::from(*look == Look::Empty), all + 1));
+        let (empty, all) =
+            looks.fold((0, 0), |(empty, all), look| (empty + usize::from(*look == Look::Empty), all + 1));
         empty > 0 && empty < all
     };
     let spaced = dialect.delimiter == ' ' && (0..table.width).any(empty);

@@ -98,7 +98,8 @@ impl Sample<'_> {
         if records[start].width != self.table.width || self.is_table(start) {
             return (0, unsure);
         }
-        let (lines, header) = (records[start].lines.0 - 1, self.header_like(start, start, 1) || self.is_named_by_text(start));
+        let (lines, header) =
+            (records[start].lines.0 - 1, self.header_like(start, start, 1) || self.is_named_by_text(start));
         if header || self.table.gap_before(start) {
             let why = format!("{lines} lines above the header are not as the rows of the table are");
             return (start, found(if header { 90 } else { 75 }, why));
@@ -136,11 +137,12 @@ impl Sample<'_> {
             return None;
         }
         let rows = self.batch.rows.iter().take(self.table.records.len().min(PREAMBLE_RECORDS_MAX));
-        rows.enumerate().find(|(_, row)| {
-            let cells = cells(self.batch, row, self.dialect);
-            named_share(&cells, self.known) > 0.0
-        })
-        .map(|(at, _)| at)
+        rows.enumerate()
+            .find(|(_, row)| {
+                let cells = cells(self.batch, row, self.dialect);
+                named_share(&cells, self.known) > 0.0
+            })
+            .map(|(at, _)| at)
     }
 
     fn above(&self, at: usize) -> Above {
@@ -181,7 +183,9 @@ impl Sample<'_> {
     /// Whether the records above `start` are a table of their own: several columns, and three rows alike.
     fn is_table(&self, start: usize) -> bool {
         let above = &self.table.records[..start];
-        above.chunk_by(|a, b| a.width == b.width).any(|run| run.len() >= 3 && run[0].width >= 3 && run[0].width < self.table.width)
+        above
+            .chunk_by(|a, b| a.width == b.width)
+            .any(|run| run.len() >= 3 && run[0].width >= 3 && run[0].width < self.table.width)
             || start * 2 > self.table.records.len()
     }
 
@@ -274,10 +278,10 @@ impl Sample<'_> {
     }
 
     /// The record from which on the looks of columns are compared with those of record `at`, when the table begins at
-    /// `start`: behind what may belong to the header, where there are records enough.
+    /// `start`: behind what may belong to the header, as far as records are there.
     fn values(&self, start: usize, at: usize) -> usize {
-        let behind = start + HEADER_ROWS_FOUND_MAX;
-        if behind + 1 < self.table.records.len() { behind.max(at + 1) } else { at + 1 }
+        let half = (self.table.records.len() - start) / 2;
+        (start + half.min(HEADER_ROWS_FOUND_MAX)).max(at + 1)
     }
 
     /// Whether a record is text, or nothing, wherever the columns hold values; in `least` columns it is text. A record
@@ -332,7 +336,8 @@ impl Sample<'_> {
             let descending = years.windows(2).all(|pair| pair[0] > pair[1]);
             ascending || descending
         };
-        looks.first().is_some_and(|look| look.is_text()) && years.is_some_and(|years| years.len() >= 2 && stepwise(&years))
+        looks.first().is_some_and(|look| look.is_text())
+            && years.is_some_and(|years| years.len() >= 2 && stepwise(&years))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
         split::{Batch, Quoting, Row},
         value,
     },
-    Dialect, STRONG_DELIMITERS, QUOTES,
+    Dialect, QUOTES, STRONG_DELIMITERS,
     look::{LOOKS, Look},
 };
 
@@ -128,7 +128,8 @@ impl Table {
         // Lines above the table are fewer than its own, and mostly narrower.
         let above = self.records.iter().take_while(|record| record.width < self.width).count();
         let lines = (self.records.len() - above + self.faults) as f64 + above as f64 / 2.0;
-        let regular = (self.agreeing as f64 / lines).min(1.0);
+        // One record is as wide as itself, which says little.
+        let regular = if self.agreeing < 2 { 0.5 } else { (self.agreeing as f64 / lines).min(1.0) };
         let several = if self.width > 1 { 1.0 - 0.5 / self.width as f64 } else { 0.3 };
         regular * regular * several * self.cell_score() * (0.7 + 0.3 * self.likeness())
     }
