@@ -23,7 +23,9 @@ use crate::{
     },
 };
 
-use super::{console::Style, context::Context, counts, deployed::no_dataset, error::CliError, put::milliseconds, rows};
+use super::{
+    console::Style, context::Context, counts, deployed::no_dataset, dialect, error::CliError, put::milliseconds, rows,
+};
 
 /// Rejected rows that are shown.
 const REJECTS_SHOWN_MAX: usize = 10;
@@ -34,7 +36,7 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// Columns and types are found out over all files, unless a dataset's contract fixes them. Rows that do not fit are set
 /// aside in PATH.rejects.parquet, each with its file, line, byte offset, column and reason; a transform may filter
-/// others: read = kept + filtered + rejected.
+/// others: read = kept + filtered + rejected. -v tells how the CSV was read, and how sure that is.
 ///
 /// Example: lake convert data/*.csv --out flights.parquet
 #[derive(Debug, clap::Args)]
@@ -302,6 +304,15 @@ fn tell(context: &Context, job: &Job, report: &Report, time: Duration) -> Result
     }
     if !report.missing_columns.is_empty() {
         console.warn(format!("null for want of a column in some file: {}", report.missing_columns.join(", ")));
+    }
+    if let Some(found) = &report.dialect {
+        for warning in dialect::warnings(found) {
+            console.warn(warning);
+        }
+        if context.is_verbose() && !found.decided.is_empty() {
+            console.say(format!("how the CSV was read ({} % sure)", found.confidence));
+            dialect::lines(found).into_iter().for_each(|line| console.say(line));
+        }
     }
     if report.rejected > 0 {
         rejected_rows(context, job, report)?;

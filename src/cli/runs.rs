@@ -12,6 +12,7 @@ use super::{
     console::Style,
     context::Context,
     deployed::Deployed,
+    dialect,
     error::CliError,
     table::{Align, Cell, Table},
 };
@@ -22,7 +23,7 @@ const LIMIT_DEFAULT: usize = 20;
 /// Shows the latest conversions: rows read, kept, filtered and rejected, bytes, time and about what they cost.
 ///
 /// Read = kept + filtered + rejected. Where a transform made more rows than it kept, "added" counts them: the table has
-/// kept + added.
+/// kept + added. -v tells how each file was read, and how sure that is.
 ///
 /// Example: lake runs flights --limit 5
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         context.console.note("no runs yet: `lake put DATASET FILE` begins one");
     } else {
         table(&runs).say(&context.console);
+        if context.is_verbose() {
+            runs.iter().for_each(|run| dialects(context, run));
+        }
     }
     context.console.json(&json!({ "runs": runs }))
 }
@@ -84,6 +88,13 @@ fn table(runs: &[Run]) -> Table {
         table.row(cells.filter_map(|(cell, shown)| shown.then_some(cell)).collect());
     }
     table
+}
+
+/// How a run's file was read.
+fn dialects(context: &Context, run: &Run) {
+    let Some(found) = run.report.dialect.as_ref().filter(|found| !found.decided.is_empty()) else { return };
+    context.console.say(format!("{}: how it was read ({} % sure)", run.key, found.confidence));
+    dialect::lines(found).into_iter().for_each(|line| context.console.say(line));
 }
 
 /// A run's cells, in the order of the columns.

@@ -33,7 +33,7 @@ mod report;
 use std::io::{Read, Write};
 
 pub use convert::{Conversion, Converted, Input, OTHER_CODES, Origin, PLUGIN_CODES_MAX, Through, convert, convert_all};
-pub use csv::{Dialect, Inference, infer, infer_all};
+pub use csv::{Decision, Dialect, Inference, Item, infer, infer_all};
 pub use error::Error;
 pub use report::{Progress, Report, Stages};
 

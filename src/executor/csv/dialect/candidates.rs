@@ -11,6 +11,8 @@ use crate::dataset::{Column, CsvOptions, Newline};
 
 /// A table of a usual delimiter that scores at least this is not given up for an unusual one.
 const GOOD_SCORE: f64 = 0.35;
+/// Those of the unusual delimiters that are hardly ever in text.
+const RARE_DELIMITERS: [char; 2] = ['^', '~'];
 /// Records that it takes to find out an unusual delimiter.
 const WEAK_RECORDS_MIN: usize = 3;
 /// Lines with broken quotes that it takes, and their share (one in…), to find out that quotes mean nothing.
@@ -72,13 +74,16 @@ pub(super) fn best(
     }
     let good =
         |best: &Scored| best.width > 1 && best.score >= GOOD_SCORE && best.agreeing == best.records + best.faults;
-    if delimiter.is_none() && !rank.best.as_ref().is_some_and(good) {
+    let good = rank.best.as_ref().is_some_and(good);
+    if delimiter.is_none() {
         let single = rank.best.as_ref().is_none_or(|best| best.width < 2);
         let alone = search.values_share();
         for &quote in &quotes {
-            for delimiter in WEAK_DELIMITERS.into_iter().filter(present) {
+            // Where a usual delimiter does well, one that is in much text is not looked for.
+            let may = |weak: &char| present(weak) && (!good || RARE_DELIMITERS.contains(weak));
+            for delimiter in WEAK_DELIMITERS.into_iter().filter(may) {
                 search.try_all(delimiter, quote, &mut rank, |table, dialect| {
-                    is_clear(table, dialect, alone) && (single || table.faults == 0)
+                    is_clear(table, dialect, alone) && (single || table.width > 2 || table.faults == 0)
                 });
             }
         }
@@ -108,10 +113,10 @@ fn is_clear(table: &Table, dialect: &Dialect, alone: f64) -> bool {
         empty > 0 && empty < all
     };
     let spaced = dialect.delimiter == ' ' && (0..table.width).any(empty);
+    let strays = below / if RARE_DELIMITERS.contains(&dialect.delimiter) { 5 } else { 20 };
     table.width > 1
         && below >= WEAK_RECORDS_MIN
-        && table.agreeing == below
-        && table.faults == 0
+        && below - table.agreeing + table.faults <= strays
         && above * 4 <= below
         && (typed > 0 || quoted)
         && (named || (above == 0 && (table.width > 2 || quoted)))

@@ -86,11 +86,13 @@ impl Sample<'_> {
             return (named, found(99, why));
         }
         let none = found(90, "the first record is as wide as the table");
-        let first = records.iter().take(PREAMBLE_RECORDS_MAX).take_while(|_| true);
-        let above: Vec<Above> = first.enumerate().map(|(at, _)| self.above(at)).collect();
+        let above: Vec<Above> = (0..records.len().min(PREAMBLE_RECORDS_MAX)).map(|at| self.above(at)).collect();
         let Some(start) = above.iter().position(|above| *above == Above::Part).filter(|start| *start > 0) else {
-            return (0, none);
+            return self.below_prose().unwrap_or((0, none));
         };
+        if let Some(header) = self.below_prose().filter(|_| !self.is_wide(start)) {
+            return header;
+        }
         let unsure = found(50, "what stands at the top does not look like part of the table, but may be");
         if above[0] == Above::Plain && records[start].width != self.table.width {
             return self.below_title(start).map_or((0, unsure), |below| below);
@@ -116,6 +118,19 @@ impl Sample<'_> {
             }
             _ => (0, unsure),
         }
+    }
+
+    /// The first record that is as wide as the table, when it is names above values, and nothing is a value in the
+    /// narrower ones before it.
+    fn below_prose(&self) -> Option<(usize, Found)> {
+        let records = &self.table.records;
+        let start = (0..records.len().min(PREAMBLE_RECORDS_MAX)).find(|&at| self.is_wide(at))?;
+        let prose = |at: usize| {
+            records[at].width < self.table.width && !self.table.looks(at).iter().any(|look| look.is_typed())
+        };
+        let names = (0..start).all(prose) && !self.is_table(start) && self.header_like(start, start, 1);
+        let why = format!("{} lines of text stand above names and values", records[start].lines.0 - 1);
+        (start > 0 && names).then(|| (start, found(80, why)))
     }
 
     /// A title in one field is no header of a table of several columns: that is the first record that is as wide as the
@@ -150,7 +165,7 @@ impl Sample<'_> {
         let (width, table) = (looks.len(), self.table.width);
         let filled = looks.iter().filter(|look| look.is_filled()).count();
         let leading = looks.iter().take_while(|look| look.is_filled()).count();
-        if table < 2 || width > table {
+        if table < 2 || (width > table && !self.is_comment(at)) {
             return Above::Part;
         }
         if width == table {

@@ -13,6 +13,8 @@ pub(super) enum Look {
     Date,
     Time,
     Boolean,
+    /// An address of the web, of mail or of a machine.
+    Address,
     /// One word with a digit in it.
     Code,
     /// Other text.
@@ -22,7 +24,7 @@ pub(super) enum Look {
 }
 
 /// How many there are.
-pub(super) const LOOKS: usize = 9;
+pub(super) const LOOKS: usize = 10;
 
 impl Look {
     /// Of a cell's bytes, spaces around them taken off. `mixed`: whether a byte is another delimiter.
@@ -42,6 +44,8 @@ impl Look {
             Look::Number
         } else if is_time(text) {
             Look::Time
+        } else if is_address(text) {
+            Look::Address
         } else if has_foreign(text, mixed) {
             Look::Mixed
         } else if !text.contains(&b' ') && text.iter().any(u8::is_ascii_digit) {
@@ -53,7 +57,7 @@ impl Look {
 
     /// It says what its column holds: no name of a column looks so.
     pub fn is_typed(self) -> bool {
-        matches!(self, Look::Number | Look::Date | Look::Time | Look::Boolean)
+        matches!(self, Look::Number | Look::Date | Look::Time | Look::Boolean | Look::Address)
     }
 
     pub fn is_text(self) -> bool {
@@ -73,6 +77,23 @@ fn has_foreign(text: &[u8], mixed: impl Fn(u8) -> bool) -> bool {
         let followed_by_space = next.next() == Some(&b' ');
         mixed(byte) && !followed_by_space
     })
+}
+
+/// `https://…`, `ann@example.com`, `192.0.2.1`.
+fn is_address(text: &[u8]) -> bool {
+    if text.iter().any(|byte| matches!(byte, b' ' | b'\n' | b'"')) {
+        return false;
+    }
+    let mail = || {
+        let at = memchr::memchr(b'@', text).filter(|&at| at > 0);
+        at.is_some_and(|at| memchr::memchr(b'.', &text[at..]).is_some_and(|dot| dot > 1))
+    };
+    let machine = || {
+        let parts: Vec<&[u8]> = text.split(|&byte| byte == b'.').collect();
+        parts.len() == 4 && parts.iter().all(|part| matches!(part.len(), 1..=3) && part.iter().all(u8::is_ascii_digit))
+    };
+    let web = text.starts_with(b"http://") || text.starts_with(b"https://");
+    web || mail() || machine()
 }
 
 fn is_null(text: &[u8]) -> bool {
@@ -188,7 +209,10 @@ mod tests {
         for text in ["10:00", "9:05:01.25", "11:15 pm"] {
             assert_eq!(look(text), Look::Time, "{text}");
         }
-        for text in ["99/99/2018", "1.2.3", "a:b", "MG-8769", "10:5"] {
+        for text in ["https://example.com/a,b", "ann@example.com", "192.0.2.1"] {
+            assert_eq!(look(text), Look::Address, "{text}");
+        }
+        for text in ["99/99/2018", "1.2.3", "a:b", "MG-8769", "10:5", "@ann", "a b@example.com"] {
             assert!(!look(text).is_typed(), "{text} is {:?}", look(text));
         }
     }

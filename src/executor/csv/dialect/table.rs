@@ -66,6 +66,9 @@ impl Table {
                     let cut = |byte: &u8| *byte == delimiter || matches!(byte, b'\n' | b'\r');
                     table.needing += usize::from(field.is_escaped() || text.iter().any(cut));
                     look = if look == Look::Mixed { Look::Text } else { look };
+                } else if look.is_text() && memchr::memmem::find(text, b"\"\"").is_some() {
+                    // A doubled quote belongs into quotes: their beginning is in another field.
+                    look = Look::Mixed;
                 } else if is_quote(text.first()) || (text.len() > 1 && is_quote(text.last()) && look != Look::Code) {
                     table.cells_with_quotes += 1;
                 }
@@ -94,11 +97,8 @@ impl Table {
         let counts = self.counts(from);
         let common = |counts: &[u32; LOOKS]| {
             let known = |look: Look| counts[look as usize];
-            let all: u32 = [Look::Number, Look::Date, Look::Time, Look::Boolean, Look::Code, Look::Text, Look::Mixed]
-                .into_iter()
-                .map(known)
-                .sum();
-            let looks = [Look::Number, Look::Date, Look::Time, Look::Boolean, Look::Code];
+            let all: u32 = counts[Look::Null as usize + 1..].iter().sum();
+            let looks = [Look::Number, Look::Date, Look::Time, Look::Boolean, Look::Address, Look::Code];
             looks.into_iter().find(|&look| known(look) > 0 && known(look) * 5 >= all * 4)
         };
         counts.iter().map(common).collect()
@@ -137,7 +137,7 @@ impl Table {
     /// How much the cells look like one value each: a typed value most, text with a delimiter or quotes in it least.
     fn cell_score(&self) -> f64 {
         let of = |look: &Look| match look {
-            Look::Number | Look::Date | Look::Time | Look::Boolean => 1.0,
+            Look::Number | Look::Date | Look::Time | Look::Boolean | Look::Address => 1.0,
             Look::Null | Look::Code => 0.9,
             Look::Text => 0.8,
             Look::Empty => 0.7,
