@@ -74,7 +74,10 @@ fn refuse_same(one: (&str, Option<&Field<char>>), other: (&str, Option<&Field<ch
         problems
             .at(field.span.clone(), format!("the {name} and the {other} are the same character"), "the same again")
             .also(taken.span.clone(), format!("the {other}"))
-            .help("leave both out: lake finds them out from the file");
+            .help(match name {
+                "quote" => "leave both out: lake finds them out from the file",
+                _ => "one of them must be another",
+            });
     }
 }
 

@@ -492,7 +492,24 @@ fn a_dialect_that_contradicts_itself_is_refused() {
          header = true\nheader_rows = 0\nskip_lines = -1\nnewline = \"crlf\"\ndate_order = \"ymd\"\n\
          column_nulls = {{ \"A b\" = [\"-\"], c = \"-\" }}\n"
     );
-    assert_snapshot!(problems(&text), @"");
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:7: the comment and the delimiter are the same character
+      one of them must be another
+    lake.toml:8: the escape and the delimiter are the same character
+      one of them must be another
+    lake.toml:10: `header` and `header_rows` of [dataset.a.csv] say different things
+      set one of them: header_rows = 0 is no header
+    lake.toml:11: `dataset.a.csv.skip_lines` is out of range
+      from 0 to 10000
+    lake.toml:12: `crlf` is not a value of `dataset.a.csv.newline`
+      possible values: lf, cr
+    lake.toml:13: `ymd` is not a value of `dataset.a.csv.date_order`
+      possible values: dmy, mdy
+    lake.toml:14: "A b" cannot be a column of [dataset.a.csv.column_nulls]
+      allowed are lower-case letters, digits and underscores, beginning with a letter or underscore
+    lake.toml:14: `dataset.a.csv.column_nulls.c` must be a list of strings, not a string
+      -
+    "#);
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn long(line: usize, value: i64) -> String {
 
 #[test]
 fn a_plugin_that_stops_in_the_middle_is_named_with_the_lines_and_leaves_nothing() {
-    // The first batch has the header on top of its rows.
-    let lines = format!("in lines {} to {}", BATCH_ROWS_MAX + 1, 2 * BATCH_ROWS_MAX);
+    // The header is on the first line.
+    let lines = format!("in lines {} to {}", BATCH_ROWS_MAX + 2, 2 * BATCH_ROWS_MAX + 1);
     for (value, said) in [(-1, "it panicked"), (-2, "this batch must not be")] {
         let folder = tempfile::tempdir().unwrap();
         let mut sink = FileSink::new(folder.path().join("data"), folder.path().join("rejects"));

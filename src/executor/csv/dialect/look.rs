@@ -117,13 +117,16 @@ fn is_number(text: &[u8]) -> bool {
     let [b'0'..=b'9' | b'.' | b',', ..] = digits else { return false };
     let groups: Vec<&[u8]> = digits.split(|byte| matches!(byte, b'.' | b',' | b'\'')).collect();
     let of_digits = |group: &&[u8]| group.iter().all(u8::is_ascii_digit);
-    let [first, middle @ .., last] = groups.as_slice() else { return false };
-    if !groups.iter().all(|group| of_digits(&group)) {
+    if !groups.iter().all(of_digits) {
         return false;
     }
-    match middle {
-        [] => groups.len() == 1 || !last.is_empty() || !first.is_empty(),
-        _ => matches!(first.len(), 1..=3) && middle.iter().all(|group| group.len() == 3) && !last.is_empty(),
+    match groups.as_slice() {
+        [first, last] => !last.is_empty() || !first.is_empty(),
+        [first, middle @ .., last] => {
+            matches!(first.len(), 1..=3) && middle.iter().all(|group| group.len() == 3) && !last.is_empty()
+        }
+        // Digits alone: that there are some has been seen.
+        _ => true,
     }
 }
 

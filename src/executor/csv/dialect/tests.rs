@@ -177,7 +177,7 @@ fn what_stands_above_the_table_needs_a_sign_of_it() {
     };
     assert_eq!(layout("a,b,c\n1,2,3\n1,2,3,4\n5,6,7,8\n9,1,2,3\n"), (0, 1), "narrower rows are rows");
     assert_eq!(layout("a,b\n1,2\n1,2,3,4\n5,6,7,8\n9,1,2,3\n"), (0, 1), "a header and a row are no preamble");
-    assert_eq!(layout("name,,\nAnn,1,2\nBob,3,4\n"), (0, 1), "a header may have empty cells");
+    assert_eq!(layout("name,,\nAnn,1,2\nBob,3,4\n"), (0, 0), "what no header follows is no preamble");
     assert_eq!(layout("#id,name\n1,Ann\n2,Bob\n"), (0, 1), "a header may begin as comments do");
 }
 
