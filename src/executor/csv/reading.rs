@@ -93,6 +93,9 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// What stands above the rows, and a reader of the rows.
+type Opened<'a> = (Head, Box<dyn Read + 'a>);
+
 /// Takes what stands above the rows from a reader, `beginning` bytes first and more where it is longer; returns it
 /// with a reader of the rows. `None`: there is no record in the file.
 fn take_head<'a>(
@@ -100,7 +103,7 @@ fn take_head<'a>(
     beginning: usize,
     dialect: &Dialect,
     name: &str,
-) -> Result<Option<(Head, Box<dyn Read + 'a>)>, Error> {
+) -> Result<Option<Opened<'a>>, Error> {
     let mut begun = Vec::new();
     let mut wanted = beginning + 1;
     loop {
