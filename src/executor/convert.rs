@@ -4,7 +4,12 @@
 mod matching;
 mod stage;
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
@@ -223,7 +228,7 @@ impl<'a, S: Sink> Run<'a, S> {
             self.timings.transform += begun.elapsed();
             self.settle(name, &passed)?;
         }
-        self.report.bytes_read += reading.bytes.get();
+        self.report.bytes_read += reading.bytes.load(Ordering::Relaxed);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use parquet::errors::ParquetError;
 
-use super::transform::PluginError;
+use super::{csv::Unreadable, transform::PluginError};
 
 /// Why a file could not be converted, or its columns not found out.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,14 @@ pub enum Error {
         name: String,
         /// What it looks like, and what to do about it.
         looks_like: String,
+    },
+    /// Compressed data are damaged, or were cut off.
+    #[error("{name}: {message}")]
+    Damaged {
+        /// The source.
+        name: String,
+        /// What is wrong, and where.
+        message: String,
     },
     /// The file's columns are not the table's.
     #[error("{name}: {message}")]
@@ -129,12 +137,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it means that reading the source `name` has failed with `error`.
+    pub(super) fn reading(name: &str, error: io::Error) -> Self {
+        let name = name.to_owned();
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Unreadable>()) {
+            None => Error::Read { name, source: error },
+            Some(Unreadable::Cancelled) => Error::Cancelled,
+            Some(Unreadable::Damaged(message)) => Error::Damaged { name, message: message.clone() },
+            Some(Unreadable::Refused(looks_like)) => Error::NotCsv { name, looks_like: looks_like.clone() },
+        }
+    }
+
     /// True when another attempt on the same bytes with the same configuration must end the same way: the object
     /// is to be parked rather than tried again.
     pub fn is_permanent(&self) -> bool {
         match self {
             Error::Empty { .. }
             | Error::NotCsv { .. }
+            | Error::Damaged { .. }
             | Error::Schema { .. }
             | Error::Header { .. }
             | Error::Option { .. }

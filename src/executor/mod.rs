@@ -50,7 +50,8 @@ pub trait Source: Send + Sync {
         self.len() == Some(0)
     }
 
-    /// Opens it at its first byte.
+    /// Opens it at its first byte. A read that has waited a while may fail with [`std::io::ErrorKind::Interrupted`], to
+    /// be asked again: so a run that was cancelled meanwhile does not wait on.
     ///
     /// # Errors
     /// Whatever keeps it from being read; [`convert`] passes it on as [`Error::Read`].

@@ -213,9 +213,9 @@ fn a_value_that_does_not_fit_takes_its_whole_row_out_and_is_named() {
 
 #[test]
 fn a_row_that_is_no_utf8_is_set_aside_and_the_file_goes_on() {
-    let outcome = run(b"a,b\nok,1\ncaf\xe9,2\nend,3\n", "a string, b int64");
-    assert_eq!(outcome.rows, ["ok|1", "end|3"]);
-    assert!(outcome.rejects[0].contains("|3|9|∅|invalid_utf8|"), "{:?}", outcome.rejects);
+    let outcome = run(b"a,b\nok \xc3\xa9,1\ncaf\xe9,2\nend,3\n", "a string, b int64");
+    assert_eq!(outcome.rows, ["ok é|1", "end|3"]);
+    assert!(outcome.rejects[0].contains("|3|12|∅|invalid_utf8|"), "{:?}", outcome.rejects);
     assert!(outcome.rejects[0].contains("caf\\xE9,2"));
 }
 
@@ -245,16 +245,12 @@ fn a_file_of_rejects_alone_opens_no_data_file() {
 fn what_is_no_csv_is_told_by_what_it_looks_like() {
     let zeros = [b"a,b\n".as_slice(), &[0; 64]].concat();
     let noise: Vec<u8> = (0..2000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
-    let utf16: Vec<u8> = "a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let cases: [(&[u8], &str); 8] = [
+    let cases: [(&[u8], &str); 5] = [
         (b"PAR1\x15\x04", "Parquet"),
-        (b"\x1f\x8b\x08\0", "gzip"),
-        (b"\x28\xb5\x2f\xfd1234", "Zstandard"),
-        (b"PK\x03\x04rest", ".xlsx"),
+        (b"\xfd7zXZ\0", "xz"),
         (b"<?xml version=\"1.0\"?><Error/>", "XML"),
         (&zeros, "NUL"),
         (&noise, "csv.encoding"),
-        (&utf16, "utf-16le"),
     ];
     for (bytes, hint) in cases {
         let error = fails(bytes, "a int64, b int64");

@@ -1,13 +1,13 @@
 //! An opened CSV file: its dialect, its header, then its rows a batch at a time. Both passes read through this.
 
-use std::{cell::Cell, io::Read, rc::Rc};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use super::{
     super::{Error, Progress, Source},
     Dialect, dialect, header,
     reject::readable,
     split::{Batch, Limits, SplitError, Splitter},
-    text::Text,
+    text::{Text, TextReader},
 };
 use crate::dataset::{Column, CsvOptions};
 
@@ -20,8 +20,8 @@ pub(crate) struct Reading<'a> {
     /// The header ends with a delimiter, so that its last name stands for nothing.
     pub trailing: bool,
     /// Bytes taken from the source so far.
-    pub bytes: Rc<Cell<u64>>,
-    splitter: Splitter<Box<dyn Read + 'a>>,
+    pub bytes: Arc<AtomicU64>,
+    splitter: Splitter<TextReader<'a>>,
     /// The splitter holds a batch that nobody has seen yet.
     pending: bool,
     progress: &'a Progress,
@@ -52,6 +52,8 @@ impl<'a> Reading<'a> {
         dialect::check(options)?;
         let label = dialect.map(|dialect| dialect.encoding.as_str()).or(options.encoding.as_deref());
         let text = Text::open(source, label, progress)?;
+        let (encoding, compression) = (text.encoding.name(), text.compression);
+        tracing::debug!(source = source.name(), encoding, known = ?text.known, note = text.note, ?compression, "opened");
         let dialect = dialect
             .cloned()
             .unwrap_or_else(|| dialect::sniff(&text.sample, text.whole, text.encoding.name(), options, known));
@@ -98,7 +100,7 @@ impl<'a> Reading<'a> {
 
     fn advance(&mut self) -> Result<bool, Error> {
         self.splitter.advance().map_err(|error| match error {
-            SplitError::Read(source) => Error::Read { name: self.name.clone(), source },
+            SplitError::Read(source) => Error::reading(&self.name, source),
             SplitError::Quotes { line } => Error::Quotes { name: self.name.clone(), line },
         })
     }

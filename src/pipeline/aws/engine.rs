@@ -152,6 +152,7 @@ fn code(error: &executor::Error) -> &'static str {
     match error {
         Error::Empty { .. } => "empty",
         Error::NotCsv { .. } => "not_csv",
+        Error::Damaged { .. } => "damaged",
         Error::Schema { .. } => "schema_mismatch",
         Error::Header { .. } => "header",
         Error::Option { .. } => "csv_option",
