@@ -47,13 +47,6 @@ pub(super) enum Fetched {
     NoRanges,
 }
 
-/// What came of one request.
-enum Answer {
-    /// The body goes on here.
-    Body(GetObjectOutput),
-    NoRanges,
-}
-
 impl Fetch {
     /// Hands a part over, chunk by chunk.
     pub async fn run(&self, part: Part, taker: &mut impl Taker) -> Result<Fetched, ObjectError> {
@@ -63,10 +56,7 @@ impl Fetch {
         };
         let mut resumes = 0;
         loop {
-            let mut output = match self.ask(&part, position).await? {
-                Answer::Body(output) => output,
-                Answer::NoRanges => return Ok(Fetched::NoRanges),
-            };
+            let Some(mut output) = self.ask(&part, position).await? else { return Ok(Fetched::NoRanges) };
             // A server that does not know ranges begins at the beginning.
             let mut skip = if output.content_range().is_none() { position } else { 0 };
             if end.is_none() {
@@ -105,8 +95,9 @@ impl Fetch {
         }
     }
 
-    /// Asks for a part from `position` on, and looks whether the answer is that.
-    async fn ask(&self, part: &Part, position: u64) -> Result<Answer, ObjectError> {
+    /// Asks for a part from `position` on, and looks whether the answer is that; `None`: it is the whole object, and a
+    /// range was asked for.
+    async fn ask(&self, part: &Part, position: u64) -> Result<Option<GetObjectOutput>, ObjectError> {
         let range = match part {
             Part::Range(range) => Some(format!("bytes={position}-{}", range.end - 1)),
             Part::From(_) => (position > 0).then(|| format!("bytes={position}-")),
@@ -129,13 +120,13 @@ impl Fetch {
             return Err(ObjectError::Changed { name: self.name.clone() });
         }
         match (part, output.content_range()) {
-            (Part::Range(_), None) => Ok(Answer::NoRanges),
-            (_, None) => Ok(Answer::Body(output)),
+            (Part::Range(_), None) => Ok(None),
+            (_, None) => Ok(Some(output)),
             (_, Some(range)) => match parse(range) {
                 Some((_, Some(size))) if self.size.is_some_and(|known| known != size) => {
                     Err(ObjectError::Changed { name: self.name.clone() })
                 }
-                Some((begin, _)) if begin == position => Ok(Answer::Body(output)),
+                Some((begin, _)) if begin == position => Ok(Some(output)),
                 _ => Err(self.wrong(format!("byte {position} on was asked for, and `{range}` was the answer"))),
             },
         }
