@@ -427,7 +427,7 @@ fn a_few_latin_letters_are_read_as_windows_1252_and_the_note_names_what_else_it_
     let opened = read(WINDOWS_1252.encode(&"name\nÁlvaro\nBegoña\n".repeat(50)).0);
     assert_eq!((opened.encoding, opened.known), (WINDOWS_1252, Known::Guessed));
     assert!(opened.note.unwrap().contains("if it is windows-1250, set csv.encoding"));
-    let polish = read(WINDOWS_1250.encode("imie\nZażółć\n").0);
+    let polish = read(WINDOWS_1250.encode("imie,miasto,kraj\nZażółć,Warszawa,Polska\n").0);
     assert_eq!((polish.encoding, polish.known), (UTF_8, Known::Broken), "a sign within a word is no sign");
 }
 
