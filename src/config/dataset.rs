@@ -25,7 +25,9 @@ pub const DATASETS_MAX: usize = 100;
 
 const KEYS: &[&str] = &["source", "catalog", "csv", "schema", transform::KEY, "parquet"];
 const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
-const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
+const PARQUET_KEYS: &[&str] = &["compression", "compression_level", "row_group_bytes", "bloom_filters", "sort_by"];
+/// Levels of Zstandard that may be set: above 19 it takes more memory than a conversion has.
+const COMPRESSION_LEVELS: std::ops::RangeInclusive<i64> = 1..=19;
 
 /// What other systems call our types.
 const TYPE_ALIASES: &[(&str, &str)] = &[
@@ -119,7 +121,9 @@ fn dataset(
     let catalog = catalog(section, problems);
     let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
     let schema = section.section("schema", problems).map(|section| schema(&section, problems));
-    let parquet = section.section("parquet", problems).map(|section| parquet(&section, problems)).unwrap_or_default();
+    let contract = schema.as_deref();
+    let parquet = section.section("parquet", problems).map(|section| parquet(&section, contract, problems));
+    let parquet = parquet.unwrap_or_default();
     Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, transform: None, parquet })
 }
 
@@ -235,7 +239,7 @@ fn likely_type(text: &str) -> Option<&'static str> {
     nearest(&lower, &["boolean", "int32", "int64", "double", "decimal(18,2)", "date", "timestamp", "string"])
 }
 
-fn parquet(section: &Section<'_>, problems: &mut Problems) -> ParquetOptions {
+fn parquet(section: &Section<'_>, contract: Option<&[Column]>, problems: &mut Problems) -> ParquetOptions {
     section.refuse_unknown_keys(PARQUET_KEYS, &[], problems);
     let codecs = [("zstd", Compression::Zstd), ("snappy", Compression::Snappy), ("none", Compression::None)];
     let compression = section.choice("compression", &codecs, problems);
@@ -253,8 +257,57 @@ fn parquet(section: &Section<'_>, problems: &mut Problems) -> ParquetOptions {
         }
     });
     let defaults = ParquetOptions::default();
+    let codec = compression.map_or(defaults.compression, |codec| codec.value);
     ParquetOptions {
-        compression: compression.map_or(defaults.compression, |codec| codec.value),
+        compression: codec,
         row_group_bytes: row_group_bytes.unwrap_or(defaults.row_group_bytes),
+        compression_level: compression_level(section, codec, problems),
+        bloom_filters: table_columns(section, "bloom_filters", contract, problems),
+        sort_by: table_columns(section, "sort_by", contract, problems),
     }
+}
+
+fn compression_level(section: &Section<'_>, codec: Compression, problems: &mut Problems) -> Option<i32> {
+    let level = section.integer("compression_level", problems)?;
+    let (first, last) = (COMPRESSION_LEVELS.start(), COMPRESSION_LEVELS.end());
+    let at = format!("`{}.compression_level`", section.path);
+    if codec != Compression::Zstd {
+        problems
+            .at(level.span, format!("{at} has no meaning for this compression"), "only zstd has levels")
+            .help("take it out, or set `compression = \"zstd\"`");
+        return None;
+    }
+    if !COMPRESSION_LEVELS.contains(&level.value) {
+        problems
+            .at(level.span, format!("{at} is out of range"), "out of range")
+            .help(format!("from {first} (fast, the default) to {last} (small)"));
+        return None;
+    }
+    i32::try_from(level.value).ok()
+}
+
+/// Names of the table's columns. Without a contract they are compared with the columns when these are found out.
+fn table_columns(
+    section: &Section<'_>,
+    key: &str,
+    contract: Option<&[Column]>,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in section.strings(key, problems).unwrap_or_default() {
+        let column = contract.map(|columns| columns.iter().find(|column| column.name == name.value));
+        let at = format!("`{}.{key}`", section.path);
+        if column == Some(None) {
+            problems
+                .at(name.span, format!("{at}: the dataset has no column `{}`", name.value), "not a column")
+                .help("its columns are those of the dataset's `schema`");
+        } else if names.iter().any(|known| known == name.value) {
+            problems.at(name.span, format!("{at} names `{}` twice", name.value), "the second time");
+        } else if key == "bloom_filters" && column.flatten().is_some_and(|column| column.ty == ColumnType::Boolean) {
+            problems.at(name.span, format!("{at}: `{}` is boolean", name.value), "no bloom filter for two values");
+        } else {
+            names.push(name.value.to_owned());
+        }
+    }
+    names
 }

@@ -126,7 +126,11 @@ fn every_option_is_read() {
                 column("fare", ColumnType::Decimal { precision: 10, scale: 2 }),
             ]),
             transform: None,
-            parquet: ParquetOptions { compression: Compression::Snappy, row_group_bytes: 8 << 20 },
+            parquet: ParquetOptions {
+                compression: Compression::Snappy,
+                row_group_bytes: 8 << 20,
+                ..ParquetOptions::default()
+            },
         }
     );
     let transform = &config.transforms["flights"];

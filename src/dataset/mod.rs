@@ -135,6 +135,15 @@ pub struct ParquetOptions {
     pub compression: Compression,
     /// Row groups are closed once their encoded size reaches this many bytes.
     pub row_group_bytes: u64,
+    /// Level of the codec; `None`: the codec's own default. Only Zstandard has levels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression_level: Option<i32>,
+    /// Columns with a bloom filter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bloom_filters: Vec<String>,
+    /// Columns that order the rows of a row group: ascending, nulls first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sort_by: Vec<String>,
 }
 
 /// Default of [`ParquetOptions::row_group_bytes`]: 64 MiB encoded, inside what Athena and Spark advise (one
@@ -143,7 +152,13 @@ pub const DEFAULT_ROW_GROUP_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Default for ParquetOptions {
     fn default() -> Self {
-        ParquetOptions { compression: Compression::Zstd, row_group_bytes: DEFAULT_ROW_GROUP_BYTES }
+        ParquetOptions {
+            compression: Compression::Zstd,
+            row_group_bytes: DEFAULT_ROW_GROUP_BYTES,
+            compression_level: None,
+            bloom_filters: Vec::new(),
+            sort_by: Vec::new(),
+        }
     }
 }
 
@@ -151,7 +166,7 @@ impl Default for ParquetOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Zstandard level 3: the default.
+    /// Zstandard, level 1 unless set otherwise: the default.
     Zstd,
     /// Snappy: faster, larger.
     Snappy,

@@ -266,7 +266,7 @@ impl<'a, S: Sink> Run<'a, S> {
             none => {
                 let write = self.sink.data().map_err(|source| Error::Open { output: "data", source })?;
                 let schema = self.table.clone().unwrap_or_else(|| batch.schema());
-                none.insert(Writer::of_data(write, schema, &self.dataset.parquet).map_err(failed)?)
+                none.insert(Writer::of_data(write, &schema, &self.dataset.parquet).map_err(failed)?)
             }
         };
         self.written += batch.num_rows() as u64;

@@ -1,8 +1,27 @@
 //! Parquet that Athena, Spark, DuckDB and pyarrow read alike: INT32/INT64/DOUBLE/BOOLEAN/STRING/DATE, DECIMAL, and
 //! INT64 TIMESTAMP in microseconds, UTC; never unsigned or INT96. Statistics and page index are always written.
 
+mod booleans;
+mod chunk;
+mod column;
+mod delta;
+mod dictionary;
+mod encoding;
+mod file;
+mod group;
+mod levels;
+mod numbers;
+mod pack;
+mod page;
+mod snappy;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod text_dictionary;
+mod texts;
+
 use std::{
-    io::{self, Write},
+    io::Write,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,18 +31,15 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
 };
 use bytes::Bytes;
-use parquet::{
-    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder, arrow_writer::ArrowWriterOptions},
-    basic::{Compression as Codec, ZstdLevel},
-    errors::ParquetError,
-    file::{
-        metadata::KeyValue,
-        properties::{EnabledStatistics, WriterProperties},
-    },
-};
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::ParquetError};
 
+pub use self::{
+    encoding::Encoding,
+    file::{FileWriter, Written},
+    group::{EncodedGroup, GroupEncoder},
+};
 use super::csv::Reject;
-use crate::dataset::{Column, ColumnType, Compression, ParquetOptions};
+use crate::dataset::{Column, ColumnType, ParquetOptions};
 
 /// Memory that one row group in the making may take, whatever its encoded size: with a block of records and its
 /// columns it stays well inside 256 MiB.
@@ -34,8 +50,6 @@ pub const ROW_GROUP_ROWS_MAX: usize = 16 * 1024 * 1024;
 const REJECT_ROW_GROUP_BYTES: u64 = 16 * 1024 * 1024;
 /// Zone of timestamp columns: UTC, as an offset, since arrow shows no named zones without a time zone database.
 pub(crate) const TIMESTAMP_ZONE: &str = "+00:00";
-/// Writes the Parquet footer's `created_by`.
-const CREATED_BY: &str = concat!("lake version ", env!("CARGO_PKG_VERSION"));
 
 /// The Arrow schema of a table's columns: all nullable, in order.
 pub fn schema(columns: &[Column]) -> SchemaRef {
@@ -91,107 +105,65 @@ pub(super) fn rejects_batch(file: &str, rejects: &[Reject]) -> Result<RecordBatc
     RecordBatch::try_new(rejects_schema(), columns)
 }
 
-/// One Parquet file in the making.
+/// One Parquet file in the making, one row group after the other.
 pub(super) struct Writer<W: Write + Send> {
-    writer: ArrowWriter<Metered<W>>,
+    file: FileWriter<W>,
+    encoding: Arc<Encoding>,
+    group: Option<GroupEncoder>,
     row_group_bytes: u64,
     encode: Duration,
 }
 
-/// A finished Parquet file: its footer is written.
-pub(super) struct Written<W> {
-    pub write: W,
-    pub rows: u64,
-    pub row_groups: u64,
-    pub bytes: u64,
-    pub encode_time: Duration,
-    pub write_time: Duration,
-}
-
 impl<W: Write + Send> Writer<W> {
     /// Begins the file of kept rows.
-    pub fn of_data(write: W, schema: SchemaRef, options: &ParquetOptions) -> Result<Self, ParquetError> {
-        Self::new(write, schema, codec(options.compression), options.row_group_bytes)
+    pub fn of_data(write: W, schema: &SchemaRef, options: &ParquetOptions) -> Result<Self, ParquetError> {
+        Self::new(write, schema, options)
     }
 
     /// Begins the file of rejected rows.
     pub fn of_rejects(write: W) -> Result<Self, ParquetError> {
-        Self::new(write, rejects_schema(), codec(Compression::Zstd), REJECT_ROW_GROUP_BYTES)
+        let options = ParquetOptions { row_group_bytes: REJECT_ROW_GROUP_BYTES, ..ParquetOptions::default() };
+        Self::new(write, &rejects_schema(), &options)
     }
 
-    fn new(write: W, schema: SchemaRef, codec: Codec, row_group_bytes: u64) -> Result<Self, ParquetError> {
-        let properties = WriterProperties::builder()
-            .set_created_by(CREATED_BY.to_owned())
-            .set_compression(codec)
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
-            .build();
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let metered = Metered { write, bytes: 0, time: Duration::ZERO };
-        let writer = ArrowWriter::try_new_with_options(metered, schema, options)?;
-        Ok(Writer { writer, row_group_bytes, encode: Duration::ZERO })
+    fn new(write: W, schema: &SchemaRef, options: &ParquetOptions) -> Result<Self, ParquetError> {
+        let encoding = Encoding::new(schema, options)?;
+        let file = FileWriter::new(write, &encoding)?;
+        let row_group_bytes = options.row_group_bytes;
+        Ok(Writer { file, encoding, group: None, row_group_bytes, encode: Duration::ZERO })
     }
 
     /// Encodes a batch; closes the row group when it is large enough.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         let begun = Instant::now();
-        self.writer.write(batch)?;
-        let full = self.writer.in_progress_size() as u64 >= self.row_group_bytes;
-        if full || self.writer.memory_size() >= ROW_GROUP_MEMORY_BYTES_MAX {
-            self.writer.flush()?;
+        let mut group = match self.group.take() {
+            Some(group) => group,
+            None => GroupEncoder::new(&self.encoding)?,
+        };
+        group.push(batch)?;
+        let full = group.encoded_bytes() >= self.row_group_bytes
+            || group.memory_bytes() >= ROW_GROUP_MEMORY_BYTES_MAX
+            || group.rows() >= ROW_GROUP_ROWS_MAX as u64;
+        if !full {
+            self.group = Some(group);
+            self.encode += begun.elapsed();
+            return Ok(());
         }
+        let group = group.finish()?;
         self.encode += begun.elapsed();
-        Ok(())
+        self.file.append(group)
     }
 
     /// Writes the footer, with these facts in it.
     pub fn finish(mut self, facts: &[(&str, String)]) -> Result<Written<W>, ParquetError> {
         let begun = Instant::now();
-        for (key, value) in facts {
-            self.writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
+        let group = self.group.take().map(GroupEncoder::finish).transpose()?;
+        self.encode += begun.elapsed();
+        if let Some(group) = group {
+            self.file.append(group)?;
         }
-        self.writer.flush()?;
-        let groups = self.writer.flushed_row_groups();
-        let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or_default()).sum();
-        let row_groups = groups.len() as u64;
-        // Writes the footer; after `finish` it would be refused as a second one.
-        let mut metered = self.writer.into_inner()?;
-        metered.flush()?;
-        let encode_time = (self.encode + begun.elapsed()).saturating_sub(metered.time);
-        let Metered { write, bytes, time } = metered;
-        Ok(Written { write, rows, row_groups, bytes, encode_time, write_time: time })
-    }
-}
-
-fn codec(compression: Compression) -> Codec {
-    match compression {
-        Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
-        Compression::Snappy => Codec::SNAPPY,
-        Compression::None => Codec::UNCOMPRESSED,
-    }
-}
-
-/// Counts bytes, and the time that the output takes for them.
-struct Metered<W> {
-    write: W,
-    bytes: u64,
-    time: Duration,
-}
-
-impl<W: Write> Write for Metered<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let begun = Instant::now();
-        let written = self.write.write(bytes)?;
-        self.time += begun.elapsed();
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let begun = Instant::now();
-        self.write.flush()?;
-        self.time += begun.elapsed();
-        Ok(())
+        let written = self.file.finish(facts)?;
+        Ok(Written { encode_time: written.encode_time + self.encode, ..written })
     }
 }
 
