@@ -302,9 +302,13 @@ fn table_columns(
                 .at(name.span, format!("{at}: the dataset has no column `{}`", name.value), "not a column")
                 .help("its columns are those of the dataset's `schema`");
         } else if names.iter().any(|known| known == name.value) {
-            problems.at(name.span, format!("{at} names `{}` twice", name.value), "the second time");
+            problems
+                .at(name.span, format!("{at} names `{}` twice", name.value), "the second time")
+                .help("take one of them out");
         } else if key == "bloom_filters" && column.flatten().is_some_and(|column| column.ty == ColumnType::Boolean) {
-            problems.at(name.span, format!("{at}: `{}` is boolean", name.value), "no bloom filter for two values");
+            problems
+                .at(name.span, format!("{at}: `{}` is boolean", name.value), "no bloom filter")
+                .help("a bloom filter helps where there are many values, not two");
         } else {
             names.push(name.value.to_owned());
         }

@@ -161,7 +161,15 @@ fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
     let contract: Vec<&str> =
         config.datasets[0].schema.as_ref().unwrap().iter().map(|column| column.name.as_str()).collect();
     assert_eq!(contract, columns);
-    assert_eq!(config.datasets[0].parquet, ParquetOptions::default());
+    assert_eq!(
+        config.datasets[0].parquet,
+        ParquetOptions {
+            compression_level: Some(1),
+            bloom_filters: vec!["carrier".into()],
+            sort_by: vec!["time_hour".into()],
+            ..ParquetOptions::default()
+        }
+    );
 }
 
 #[test]
@@ -400,6 +408,25 @@ fn stacks_need_sound_values() {
     lake.toml:12: unknown key `regoin` in [stack.aws]
       did you mean `region`?
     "#);
+}
+
+#[test]
+fn parquet_options_name_columns_of_the_contract_and_levels_of_the_codec() {
+    let text = format!(
+        "{MINIMAL}[dataset.d]\nsource = \"d/\"\n[dataset.d.schema]\nid = \"int64\"\nflag = \"boolean\"\n\
+         [dataset.d.parquet]\ncompression_level = 22\nbloom_filters = [\"id\", \"flag\"]\n\
+         sort_by = [\"id\", \"no\", \"id\"]\n"
+    );
+    assert_snapshot!(problems(&text), @r"
+    lake.toml:9: `dataset.d.parquet.compression_level` is out of range
+      from 1 (fast, the default) to 19 (small)
+    lake.toml:10: `dataset.d.parquet.bloom_filters`: `flag` is boolean
+      a bloom filter helps where there are many values, not two
+    lake.toml:11: `dataset.d.parquet.sort_by`: the dataset has no column `no`
+      its columns are those of the dataset's `schema`
+    lake.toml:11: `dataset.d.parquet.sort_by` names `id` twice
+      take one of them out
+    ");
 }
 
 #[test]

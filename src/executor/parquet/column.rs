@@ -146,12 +146,12 @@ impl ColumnEncoder {
             (DataType::Float64, _) => self.push_numbers(array.as_primitive::<Float64Type>(), encoding, workshop),
             (DataType::Decimal128(..), Type::INT32) => {
                 let array = array.as_primitive::<Decimal128Type>();
-                let array: PrimitiveArray<Int32Type> = narrow(array, |value| i32::try_from(value))?;
+                let array: PrimitiveArray<Int32Type> = narrow(array, i32::try_from)?;
                 self.push_numbers(&array, encoding, workshop)
             }
             (DataType::Decimal128(..), Type::INT64) => {
                 let array = array.as_primitive::<Decimal128Type>();
-                let array: PrimitiveArray<Int64Type> = narrow(array, |value| i64::try_from(value))?;
+                let array: PrimitiveArray<Int64Type> = narrow(array, i64::try_from)?;
                 self.push_numbers(&array, encoding, workshop)
             }
             (DataType::Decimal128(..), _) => {
@@ -216,7 +216,7 @@ impl ColumnEncoder {
             let piece = array.slice(from, rows);
             column.levels.push(rows, piece.nulls());
             let mut data = Vec::with_capacity((rows - piece.null_count()) * length);
-            let bytes = piece.iter().flatten().map(|value| value.to_be_bytes());
+            let bytes = piece.iter().flatten().map(i128::to_be_bytes);
             bytes.for_each(|bytes| data.extend_from_slice(&bytes[size_of::<i128>() - length..]));
             let offsets: Vec<i32> = (0..=rows - piece.null_count()).map(|at| (at * length) as i32).collect();
             if let Values::Texts(texts) = &mut column.values {

@@ -10,7 +10,7 @@ use parquet::{
     errors::{ParquetError, Result},
     file::{
         metadata::{
-            FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter, RowGroupMetaData,
+            ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter, RowGroupMetaData,
             page_index::PageIndexBuilder,
         },
         page_index::{column_index::ColumnIndexMetaData, offset_index::OffsetIndexMetaData},
@@ -119,7 +119,7 @@ impl<W: Write + Send> FileWriter<W> {
                 .set_bloom_filter_length(Some(length))
                 .build()?;
         }
-        let raw = columns.iter().map(|column| column.uncompressed_size()).sum();
+        let raw = columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum();
         self.groups.push(
             RowGroupMetaData::builder(self.encoding.schema().clone())
                 .set_column_metadata(columns)

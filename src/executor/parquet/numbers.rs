@@ -332,7 +332,7 @@ impl<T: Number> Numbers<T> {
         let distinct = dictionary.values().len();
         let new = if self.pages == 0 { 0 } else { distinct - self.settled.1 };
         self.settled.1 = distinct;
-        if distinct * size_of::<T>() >= DICTIONARY_BYTES_MAX || new * 10 > self.indices.len() * 7 {
+        if size_of_val(dictionary.values()) >= DICTIONARY_BYTES_MAX || new * 10 > self.indices.len() * 7 {
             dictionary.seal();
             self.building = false;
             self.indices = Vec::new();
@@ -355,7 +355,7 @@ fn plain_or_delta<T: Number>(values: &[T], out: &mut Vec<u8>) -> Encoding {
     if T::INTEGER {
         let start = out.len();
         T::delta(values, out);
-        if out.len() - start < values.len() * size_of::<T>() / 20 * 19 {
+        if out.len() - start < size_of_val(values) / 20 * 19 {
             return Encoding::DELTA_BINARY_PACKED;
         }
         out.truncate(start);

@@ -281,7 +281,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let table = table(rows, nulls, &styles, seed >> 8);
-        let (ours, theirs) = (encode_with(&[table.clone()], &options(Compression::None), 128, 1 << 20), reference(&table, 128));
+        let (ours, theirs) = (encode_with(std::slice::from_ref(&table), &options(Compression::None), 128, 1 << 20), reference(&table, 128));
         let (ours, theirs) = (metadata(&ours), metadata(&theirs));
         for at in 0..table.num_columns() {
             prop_assert_eq!(said(ours.metadata(), at), said(theirs.metadata(), at), "column {}", at);
@@ -300,7 +300,7 @@ proptest! {
         rows in 1_usize..100,
     ) {
         let table = table(3000, 3, &styles, seed >> 8);
-        let file = encode_with(&[table.clone()], &options(Compression::Zstd), 100, 2000);
+        let file = encode_with(std::slice::from_ref(&table), &options(Compression::Zstd), 100, 2000);
         let selection = RowSelection::from(vec![RowSelector::skip(from), RowSelector::select(rows)]);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata(&file));
         let schema = reader.schema().clone();
@@ -325,12 +325,12 @@ fn a_dictionary_that_fills_up_is_followed_by_pages_without_it() {
     let value = |row: usize, any: u64| if row < 70_000 { any % 1000 } else { any };
     let values: Vec<f64> = (0..300_000).map(|row| value(row, random.next()) as f64).collect();
     let table = column("value", Float64Array::from(values));
-    let file = encode(&[table.clone()]);
+    let file = encode(std::slice::from_ref(&table));
     assert_eq!(encodings(&file, 0), [PageEncoding::PLAIN, PageEncoding::RLE_DICTIONARY, PageEncoding::PLAIN]);
     assert_same(&decode(&file), &table);
     let texts = (0..300_000).map(|row| Some(format!("a text, number {}", value(row, random.next()))));
     let table = text(texts);
-    let file = encode(&[table.clone()]);
+    let file = encode(std::slice::from_ref(&table));
     let (dictionary, plain) = (PageEncoding::RLE_DICTIONARY, PageEncoding::DELTA_LENGTH_BYTE_ARRAY);
     assert_eq!(encodings(&file, 0), [PageEncoding::PLAIN, dictionary, plain]);
     assert_same(&decode(&file), &table);
@@ -347,7 +347,7 @@ fn distinct_values_are_counted_where_all_are_in_the_dictionary() {
 fn a_text_of_sixteen_mebibytes_is_a_page_of_its_own_kind() {
     let huge = "x".repeat(16 * 1024 * 1024);
     let table = text([Some("a".to_owned()), Some(huge.clone()), None, Some(huge), Some("b".to_owned())]);
-    let file = encode(&[table.clone()]);
+    let file = encode(std::slice::from_ref(&table));
     assert_same(&decode(&file), &table);
     let metadata = metadata(&file);
     let statistics = metadata.metadata().row_group(0).column(0).statistics().unwrap().clone();
@@ -359,7 +359,7 @@ fn a_text_of_sixteen_mebibytes_is_a_page_of_its_own_kind() {
 fn what_does_not_shrink_is_stored_and_still_reads_back() {
     let mut random = Random(3);
     let table = column("noise", Int64Array::from_iter_values((0..400_000).map(|_| random.next() as i64)));
-    let file = encode(&[table.clone()]);
+    let file = encode(std::slice::from_ref(&table));
     assert_same(&decode(&file), &table);
     assert!(file.len() < 400_000 * 8 + 10_000);
 }
@@ -414,7 +414,7 @@ fn a_bloom_filter_knows_the_values_of_dictionaries_and_of_plain_pages() {
     let table = table(20_000, 1, &[Style::Turning, Style::Many, Style::Few], 11);
     let names: Vec<String> = (1..10).map(|at| format!("column_{at}")).collect();
     let options = ParquetOptions { bloom_filters: names, ..options(Compression::Zstd) };
-    let file = encode_with(&[table.clone()], &options, 4096, 1 << 20);
+    let file = encode_with(std::slice::from_ref(&table), &options, 4096, 1 << 20);
     assert_same(&decode(&file), &table);
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let filter = reader.get_row_group_column_bloom_filter(0, 2).unwrap().unwrap();
