@@ -6,7 +6,7 @@ use encoding_rs::Encoding;
 
 use super::{
     error::Problems,
-    rules,
+    policy, rules,
     section::{Field, Section, nearest},
     transform::{self, Transform},
 };
@@ -23,8 +23,9 @@ pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>, event notifications).
 pub const DATASETS_MAX: usize = 100;
 
-const KEYS: &[&str] = &["source", "catalog", "csv", "schema", transform::KEY, "parquet"];
-const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
+const KEYS: &[&str] =
+    &["source", "catalog", policy::SCHEMA_CHANGE, policy::MAX_REJECTS, "csv", "schema", transform::KEY, "parquet"];
+const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding", policy::RAGGED];
 const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
 
 /// What other systems call our types.
@@ -118,9 +119,22 @@ fn dataset(
     );
     let catalog = catalog(section, problems);
     let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
-    let schema = section.section("schema", problems).map(|section| schema(&section, problems));
+    let contract = section.section("schema", problems);
+    let schema_change = policy::schema_change(section, contract.as_ref(), problems);
+    let max_rejects = policy::max_rejects(section, problems);
+    let schema = contract.map(|section| schema(&section, problems));
     let parquet = section.section("parquet", problems).map(|section| parquet(&section, problems)).unwrap_or_default();
-    Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, transform: None, parquet })
+    Some(Dataset {
+        name: name?,
+        source: source?.value.to_owned(),
+        catalog,
+        csv,
+        schema,
+        schema_change,
+        max_rejects,
+        transform: None,
+        parquet,
+    })
 }
 
 /// The default is the crawler: raw files are tables too, and a conversion begins when they are known.
@@ -148,6 +162,7 @@ fn csv(section: &Section<'_>, problems: &mut Problems) -> CsvOptions {
         header: section.boolean("header", problems),
         nulls: nulls.map(|nulls| nulls.into_iter().map(|null| null.value.to_owned()).collect()),
         encoding: encoding(section, problems),
+        ragged: policy::ragged(section, problems),
     }
 }
 

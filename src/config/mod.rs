@@ -3,6 +3,7 @@
 
 mod dataset;
 mod error;
+mod policy;
 mod rules;
 mod section;
 mod stack;

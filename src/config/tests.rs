@@ -3,7 +3,9 @@
 mod transforms;
 
 use super::*;
-use crate::dataset::{CatalogMode, Column, ColumnType, Compression, CsvOptions, ParquetOptions};
+use crate::dataset::{
+    CatalogMode, Column, ColumnType, Compression, CsvOptions, MaxRejects, ParquetOptions, Ragged, SchemaChange,
+};
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -33,12 +35,15 @@ source = "in/weather/"
 [dataset.flights]
 source = "in/flights/"
 catalog = "direct"
+schema_change = "reject"
+max_rejects = "2.5%"
 [dataset.flights.csv]
 delimiter = "\t"
 quote = "'"
 header = false
 nulls = ["NA", "-"]
 encoding = "latin1"
+ragged = "pad"
 [dataset.flights.transform]
 path = "lake.toml"
 memory_mb = 256
@@ -119,12 +124,15 @@ fn every_option_is_read() {
                 header: Some(false),
                 nulls: Some(vec!["NA".into(), "-".into()]),
                 encoding: Some("windows-1252".into()),
+                ragged: Ragged::Pad,
             },
             schema: Some(vec![
                 column("year", ColumnType::Int32),
                 column("carrier", ColumnType::String),
                 column("fare", ColumnType::Decimal { precision: 10, scale: 2 }),
             ]),
+            schema_change: Some(SchemaChange::Reject),
+            max_rejects: Some(MaxRejects::Percent { millionths: 25_000 }),
             transform: None,
             parquet: ParquetOptions { compression: Compression::Snappy, row_group_bytes: 8 << 20 },
         }
@@ -427,6 +435,38 @@ fn datasets_need_sound_values() {
     lake.toml:3: `dataset` must be a table, not an array
       write `[dataset.NAME]` on a line of its own, and its keys below
     ");
+}
+
+#[test]
+fn what_becomes_of_files_that_differ_is_said_in_known_words_and_a_contract_does_not_evolve() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\nschema_change = \"evolv\"\nmax_rejects = \"5\"\nragged = \"pad\"\n\
+         [dataset.a.csv]\nragged = \"drop\"\n\
+         [dataset.b]\nsource = \"b/\"\nschema_change = \"evolve\"\nmax_rejects = -1\n[dataset.b.schema]\nx = \"date\"\n\
+         [dataset.c]\nsource = \"c/\"\nmax_rejects = 0.1\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:5: `evolv` is not a value of `dataset.a.schema_change`
+      did you mean `evolve`?
+    lake.toml:6: "5" cannot be used as `dataset.a.max_rejects`
+      it must be a number of rows, or a share of them from "0%" to "100%" with at most four decimals
+    lake.toml:7: unknown key `ragged` in [dataset.a]
+      `ragged` belongs in [dataset.a.csv]
+    lake.toml:9: `drop` is not a value of `dataset.a.csv.ragged`
+      possible values: reject, pad, fail
+    lake.toml:12: [dataset.b] cannot evolve: its contract says which columns it has
+      with a contract, `freeze` refuses files with other columns, and `reject` sets aside the rows that have a value in one; add new columns to the contract, or take it out
+    lake.toml:13: `dataset.b.max_rejects` is out of range
+      a number of rows from 0 on, or a share such as "1%"
+    lake.toml:18: `dataset.c.max_rejects` must be an integer, not a float
+      -
+    "#);
+    let read =
+        |lines: &str| parse(&format!("{MINIMAL}[dataset.a]\nsource = \"a/\"\n{lines}")).unwrap().datasets.remove(0);
+    let contract = "[dataset.a.schema]\nx = \"date\"\n";
+    assert_eq!(read(&format!("schema_change = \"reject\"\n{contract}")).schema_change(), SchemaChange::Reject);
+    assert_eq!(read(contract).schema_change(), SchemaChange::Freeze);
+    assert_eq!(read("max_rejects = 0\n").max_rejects, Some(MaxRejects::Rows(0)));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod architecture;
 mod manifest;
 mod names;
+mod policy;
 mod transform;
 mod types;
 
@@ -12,6 +13,7 @@ pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
 pub use names::{
     COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source, ledger_prefixes,
 };
+pub use policy::{MaxRejects, ParseMaxRejectsError, Ragged, SchemaChange};
 pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
 pub use types::{ColumnType, DECIMAL_PRECISION_MAX, ParseTypeError};
 
@@ -33,6 +35,13 @@ pub struct Dataset {
     /// The contract: the columns of the CSV files, in order. `None`: those that the processed table was first made
     /// from, else found out from the first object as a whole. Without a transform they are the table's columns, too.
     pub schema: Option<Vec<Column>>,
+    /// What happens when a later file brings columns that the table does not have, as far as the configuration says:
+    /// see [`Dataset::schema_change`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_change: Option<SchemaChange>,
+    /// How many rows of a file may be set aside; with more of them nothing of it is written. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rejects: Option<MaxRejects>,
     /// What rows go through on their way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Transform>,
@@ -49,9 +58,20 @@ impl Dataset {
             catalog: CatalogMode::Direct,
             csv: CsvOptions::default(),
             schema: None,
+            schema_change: None,
+            max_rejects: None,
             transform: None,
             parquet: ParquetOptions::default(),
         }
+    }
+
+    /// What happens when a later file brings columns that the table does not have: what the configuration says, else
+    /// they are added, unless a contract says which there are.
+    pub fn schema_change(&self) -> SchemaChange {
+        self.schema_change.unwrap_or(match self.schema {
+            Some(_) => SchemaChange::Freeze,
+            None => SchemaChange::Evolve,
+        })
     }
 
     /// Hash of everything but the plugin's code that decides what a conversion writes: 16 hex digits. Commit records
@@ -59,6 +79,12 @@ impl Dataset {
     /// plugin's code has a hash of its own: [`Transform::plugin_hash`].
     pub fn config_hash(&self) -> String {
         let mut decisive = self.clone();
+        // Whether a file is taken or refused says nothing of what is written of one that was taken.
+        decisive.max_rejects = None;
+        decisive.schema_change = self.schema_change.filter(|change| *change == SchemaChange::Reject);
+        if self.csv.ragged == Ragged::Fail {
+            decisive.csv.ragged = Ragged::Reject;
+        }
         if let Some(transform) = &mut decisive.transform {
             // Where it is found, and what it may use up, decides nothing.
             *transform = Transform {
@@ -122,6 +148,9 @@ pub struct CsvOptions {
     pub nulls: Option<Vec<String>>,
     /// Character encoding, by its WHATWG label (`utf-8`, `windows-1252`, `utf-16le`, …).
     pub encoding: Option<String>,
+    /// What becomes of rows with more or fewer fields than there are columns.
+    #[serde(skip_serializing_if = "Ragged::is_default")]
+    pub ragged: Ragged,
 }
 
 /// Spellings of null that are recognised when `nulls` is not set; matched whole and with their case.

@@ -5,6 +5,7 @@ use std::io;
 use parquet::errors::ParquetError;
 
 use super::transform::PluginError;
+use crate::dataset::MaxRejects;
 
 /// Why a file could not be converted, or its columns not found out.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,35 @@ pub enum Error {
         message: String,
         /// Columns of the file that the table does not have.
         unknown: Vec<String>,
+    },
+    /// More rows would be set aside than the dataset allows.
+    #[error(
+        "{name}: {rejected} of {read} rows do not fit the table, more than max_rejects = {allowed} allows, so that none of \
+         them is written. The first: {first}"
+    )]
+    TooManyRejects {
+        /// The source.
+        name: String,
+        /// Rows that would be set aside, as far as was read.
+        rejected: u64,
+        /// Rows that were read.
+        read: u64,
+        /// What the dataset allows.
+        allowed: MaxRejects,
+        /// Line, code and message of the first of them.
+        first: String,
+    },
+    /// A row has more or fewer fields than there are columns, where that is not allowed.
+    #[error(
+        "{name}: line {line}: {message}, which csv.ragged = \"fail\" does not allow, so that nothing of the file is written"
+    )]
+    Ragged {
+        /// The source.
+        name: String,
+        /// Where the row begins, counted from 1.
+        line: u64,
+        /// How many fields it has, and how many there should be.
+        message: String,
     },
     /// The header cannot become column names.
     #[error("{name}: {message}")]
@@ -136,6 +166,8 @@ impl Error {
             Error::Empty { .. }
             | Error::NotCsv { .. }
             | Error::Schema { .. }
+            | Error::TooManyRejects { .. }
+            | Error::Ragged { .. }
             | Error::Header { .. }
             | Error::Option { .. }
             | Error::Quotes { .. }

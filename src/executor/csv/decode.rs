@@ -300,6 +300,6 @@ fn explain(code: Code) -> &'static str {
         Code::StrayQuote => "text follows a closing quote; a quote inside a quoted field must be doubled",
         Code::RecordTooLarge => "the record is longer than lake takes",
         Code::TooManyFields => "the record has more fields than lake takes",
-        Code::TooFewFields | Code::TypeMismatch | Code::InvalidUtf8 => "", // these are told by the row's own message
+        Code::TooFewFields | Code::TypeMismatch | Code::UnknownColumn | Code::InvalidUtf8 => "", // these are told by the row's own message
     }
 }
