@@ -93,7 +93,9 @@ fn cells(run: &Run) -> [Cell; 13] {
         RunOutcome::Parked => ("parked", Style::Bad),
     };
     let report = &run.report;
-    let rejects: Vec<String> = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    let rejects = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}"));
+    let new_columns = run.new_columns.iter().map(|column| format!("new column {} {}", column.name, column.ty));
+    let notes: Vec<String> = new_columns.chain(rejects).collect();
     let error = run.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
     [
         format!("{:.0}", run.started_at).into(),
@@ -108,6 +110,6 @@ fn cells(run: &Run) -> [Cell; 13] {
         HumanBytes(report.bytes_written).into(),
         HumanCount(run.duration_ms).into(),
         format!("{:.7}", run.cost_usd).into(),
-        error.unwrap_or_else(|| rejects.join(", ")).into(),
+        error.unwrap_or_else(|| notes.join(", ")).into(),
     ]
 }

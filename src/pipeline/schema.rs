@@ -45,6 +45,8 @@ pub(super) struct Target<D> {
     pub shape: Shape,
     /// The table as it was, where its columns are to be replaced by these.
     pub replaces: Option<Table>,
+    /// Columns that the table gets for this file.
+    pub added: Vec<Column>,
     /// What the file itself has, where that was found out on the way and it has rows.
     pub found: Option<Vec<Column>>,
     /// The dialect, where it was found out on the way.
@@ -60,7 +62,7 @@ impl<D> Target<D> {
     }
 
     fn new(input: Vec<Column>, shape: Shape, replaces: Option<Table>) -> Self {
-        Target { input, shape, replaces, found: None, dialect: None, infer_ms: 0 }
+        Target { input, shape, replaces, added: Vec::new(), found: None, dialect: None, infer_ms: 0 }
     }
 }
 

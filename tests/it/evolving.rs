@@ -72,6 +72,8 @@ async fn a_column_that_a_later_file_brings_is_added_and_null_in_the_rows_before(
     let table = project.lake(&["show", "people", "--limit", "1000"]).ok();
     assert!(table.contains("since") && table.contains("ann") && table.contains("null"), "{table}");
     assert_eq!(columns(&project).await.len(), 4);
+    let runs = project.lake(&["runs"]).ok();
+    assert!(runs.contains("new column since date, new column note string"), "{runs}");
     let nothing = project.lake(&["backfill", "people", "--yes"]).ok();
     assert!(nothing.contains("nothing to convert again"), "a column more makes no file stale: {nothing}");
     project.lake(&["destroy", "--yes"]).ok();

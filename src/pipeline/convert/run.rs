@@ -41,7 +41,7 @@ impl<C: Cloud> Converter<'_, C> {
             None => Commit::new(&claimed.marker.dataset, &claimed.marker.key),
         };
         let converted = self.converted(situation.dataset, source, terms, target, base.generation + 1).await;
-        let (Target { shape, replaces, .. }, product) = match converted {
+        let (Target { shape, replaces, added, .. }, product) = match converted {
             Ok(converted) => converted,
             Err(Unsettled::Changed) => return Ok(CHANGED),
             Err(Unsettled::Failed(failure)) => return Err(failure),
@@ -52,7 +52,8 @@ impl<C: Cloud> Converter<'_, C> {
         {
             return Ok(Step::Again("the table changed while the object was converted"));
         }
-        let attempt = self.attempt(situation, &source.head, &base, shape, product);
+        let mut attempt = self.attempt(situation, &source.head, &base, shape, product);
+        attempt.run.new_columns = added;
         let Some(commit) = self.decide(situation.commit.as_ref(), &base, attempt).await? else {
             return Ok(Step::Again("somebody else decided first"));
         };
@@ -222,6 +223,7 @@ impl<C: Cloud> Converter<'_, C> {
             outcome,
             generation: None,
             error: None,
+            new_columns: Vec::new(),
             report,
             request_id: invocation.request_id.clone(),
             attempt: claimed.marker.attempts,

@@ -95,20 +95,20 @@ impl<C: Cloud> Settling<'_, C> {
             };
             let input = self.with_new(known, new, &table);
             let target = self.fit(input, Some(table.clone())).await?;
-            if target.replaces.is_some() {
-                return Ok(target);
-            }
             // From now on the table remembers the columns of the CSV: attempts that were decided before may be finished
             // after this, and know fewer of them.
-            let wanted = Shape { source_columns: Some(target.input.clone()), ..target.shape.clone() };
+            let wanted = Shape { source_columns: Some(target.input.clone()), ..target.shape };
+            let is_new = |column: &&Column| table.shape.columns.iter().all(|there| there.name != column.name);
+            let added: Vec<Column> = wanted.columns.iter().filter(is_new).cloned().collect();
             let shape = grown(&table.shape, &wanted);
-            if shape == table.shape {
-                return Ok(Target { shape: wanted, ..target });
+            let target = Target { shape: wanted, added, ..target };
+            if target.replaces.is_some() || shape == table.shape {
+                return Ok(target);
             }
             if self.cloud.update_table(self.dataset, &table, &shape).await? {
-                let names: Vec<&str> = new.iter().map(|column| column.name.as_str()).collect();
-                tracing::info!(dataset = %self.dataset.name, key = %self.source.key, ?names, "the table has new columns");
-                return Ok(Target { shape: wanted, ..target });
+                tracing::info!(dataset = %self.dataset.name, key = %self.source.key, added = ?target.added,
+                    "a file has brought the table new columns");
+                return Ok(target);
             }
         }
         Err(Failure::from(unsteady(self.dataset)).into())

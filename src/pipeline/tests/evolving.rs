@@ -13,7 +13,7 @@ use crate::{
     dataset::{Column, ColumnType, SchemaChange},
     pipeline::{
         convert::{Outcome, convert},
-        ledger::Kind,
+        ledger::{Kind, Run},
         ports::Shape,
         retry::{Selection, retry},
     },
@@ -48,6 +48,13 @@ fn put(world: &World, key: &str, content: &str) -> Outcome {
     world.convert("r1", key).unwrap().outcome
 }
 
+/// The columns that the run of what is committed says it has added.
+fn added(world: &World, key: &str) -> Vec<Column> {
+    let id = world.current(key).unwrap().run;
+    let report = world.keys("_lake/runs/").into_iter().find(|report| report.contains(&id)).unwrap();
+    world.record::<Run>(&report).unwrap().new_columns
+}
+
 fn is_committed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Committed { .. })
 }
@@ -66,7 +73,9 @@ fn columns_that_a_later_file_brings_stand_behind_those_that_are_there_in_the_ord
     assert!(is_committed(&put(&world, KEY, "two with c and b")));
     assert_eq!(shape(&world), Shape { columns: vec![a(), c(), b()], source_columns: Some(vec![a(), c(), b()]) });
     assert_eq!(world.current(KEY).unwrap().rows, 1);
+    assert_eq!(added(&world, KEY), [c(), b()]);
     assert!(is_committed(&put(&world, OTHER, "three")), "a file without them comes as before");
+    assert_eq!(added(&world, OTHER), []);
     assert_eq!(world.table_columns(), [a(), c(), b()]);
     world.assert_sound();
 }
@@ -250,6 +259,7 @@ fn a_newer_version_with_more_columns_that_a_backfill_finds_replaces_the_tables_c
     world.settle();
     let columns = vec![column("a", ColumnType::String), b()];
     assert_eq!(shape(&world), Shape { columns, source_columns: Some(vec![a(), b()]) });
+    assert_eq!(added(&world, KEY), [b()]);
     world.assert_sound();
     world.assert_current();
 }
