@@ -35,7 +35,7 @@ pub struct Global {
     /// Results and errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// More diagnostics on stderr; twice for every call.
+    /// More diagnostics on stderr, and how CSV was read; twice for every call.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// No colour (also by NO_COLOR).
@@ -161,6 +161,11 @@ impl Context {
             self.console.warn(format!("took over the lock of {holder}: {why}"));
         }
         Ok(lock)
+    }
+
+    /// Whether more is to be told than is asked for by default.
+    pub fn is_verbose(&self) -> bool {
+        self.global.verbose > 0
     }
 
     /// Diagnostics on stderr, as verbose as asked.

@@ -15,15 +15,16 @@ use serde_json::json;
 use self::transform::{Loaded, Wanted};
 use crate::{
     config::{self, Config},
-    dataset::{Column, Dataset},
+    dataset::Dataset,
     executor::{
-        self, Converted, Dialect, Error, Input, Origin, Progress, Report, Source, Through,
+        self, Columns, Conversion, Converted, Error, Input, MEMORY_BYTES, Origin, Progress, Report, Resources, Source,
+        Through,
         local::{FileOutput, FileSink, FileSource},
         transform::{Deadline, Plugin},
     },
 };
 
-use super::{console::Style, context::Context, counts, deployed::no_dataset, error::CliError, put::milliseconds, rows};
+use super::{console::Style, context::Context, counts, deployed::no_dataset, dialect, error::CliError, rows};
 
 /// Rejected rows that are shown.
 const REJECTS_SHOWN_MAX: usize = 10;
@@ -34,7 +35,7 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// Columns and types are found out over all files, unless a dataset's contract fixes them. Rows that do not fit are set
 /// aside in PATH.rejects.parquet, each with its file, line, byte offset, column and reason; a transform may filter
-/// others: read = kept + filtered + rejected.
+/// others: read = kept + filtered + rejected. -v tells how the CSV was read, and how sure that is.
 ///
 /// Example: lake convert data/*.csv --out flights.parquet
 #[derive(Debug, clap::Args)]
@@ -68,6 +69,7 @@ struct Job {
     out: PathBuf,
     rejects: PathBuf,
     text: bool,
+    resources: Resources,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -131,7 +133,9 @@ async fn job(args: Args, context: &Context) -> Result<Job, CliError> {
         (dataset.transform, plugin) = (Some(loaded.transform), Some(loaded.plugin));
     }
     let sources = args.inputs.into_iter().map(FileSource::new).collect();
-    Ok(Job { dataset, plugin, sources, out: args.out, rejects, text: args.text })
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let resources = Resources::of(processors.min(context.parallel), MEMORY_BYTES);
+    Ok(Job { dataset, plugin, sources, out: args.out, rejects, text: args.text, resources })
 }
 
 /// Inputs are files that can be read twice, and stay what they are meanwhile.
@@ -191,35 +195,20 @@ fn rejects_path(out: &Path) -> PathBuf {
 
 /// The whole conversion. Blocks.
 fn convert(job: &Job, progress: &Progress) -> Result<Report, Error> {
-    let begun = Instant::now();
-    let (columns, dialects) = columns(job, progress)?;
-    let infer_ms = milliseconds(begun.elapsed());
-    let inputs: Vec<Input<'_>> = job
-        .sources
-        .iter()
-        .zip(dialects)
-        .map(|(source, dialect)| Input {
-            source,
-            origin: Origin { uri: source.name().to_owned(), etag: None },
-            dialect,
-        })
-        .collect();
+    let origin = |source: &dyn Source| Origin { uri: source.name().to_owned(), etag: None };
+    let inputs: Vec<Input<'_>> =
+        job.sources.iter().map(|source| Input { source, origin: origin(source), dialect: None }).collect();
     let mut sink = FileSink::new(&job.out, &job.rejects);
-    let through = job.plugin.as_ref().map(|plugin| Through { plugin, deadline: Deadline::NEVER });
-    let converted = executor::convert_all(&inputs, &job.dataset, &columns, through, &mut sink, progress)?;
-    let mut report = commit(job, converted)?;
-    report.stages.infer_ms = infer_ms;
-    Ok(report)
-}
-
-/// The table's columns, and how each file is written as far as that is known by now.
-fn columns(job: &Job, progress: &Progress) -> Result<(Vec<Column>, Vec<Option<Dialect>>), Error> {
-    if let Some(columns) = &job.dataset.schema {
-        return Ok((columns.clone(), vec![None; job.sources.len()]));
-    }
-    let sources: Vec<&dyn Source> = job.sources.iter().map(|source| source as &dyn Source).collect();
-    let found = executor::infer_all(&sources, &job.dataset.csv, job.text, progress)?;
-    Ok((found.columns, found.dialects))
+    let conversion = Conversion {
+        dataset: &job.dataset,
+        columns: match &job.dataset.schema {
+            Some(columns) => Columns::Known(columns),
+            None => Columns::FoundOut { text: job.text },
+        },
+        transform: job.plugin.as_ref().map(|plugin| Through { plugin, deadline: Deadline::NEVER }),
+        resources: job.resources,
+    };
+    commit(job, executor::convert(&inputs, &conversion, &mut sink, progress)?)
 }
 
 /// Puts the files in their places; rejects of an earlier conversion go.
@@ -262,10 +251,9 @@ fn bar(context: &Context, job: &Job, progress: &Progress) -> Option<ProgressBar>
         return None;
     }
     let bytes: Option<u64> = job.sources.iter().map(Source::len).sum();
-    let passes = if job.dataset.schema.is_some() { 1 } else { 2 };
     let template = "{spinner} {bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}";
     let bar = match bytes {
-        Some(bytes) => ProgressBar::new(bytes * passes),
+        Some(bytes) => ProgressBar::new(bytes),
         None => ProgressBar::new_spinner(),
     };
     bar.set_style(ProgressStyle::with_template(template).expect("BUG: the template is well formed"));
@@ -302,6 +290,15 @@ fn tell(context: &Context, job: &Job, report: &Report, time: Duration) -> Result
     }
     if !report.missing_columns.is_empty() {
         console.warn(format!("null for want of a column in some file: {}", report.missing_columns.join(", ")));
+    }
+    if let Some(found) = &report.dialect {
+        for warning in dialect::warnings(found) {
+            console.warn(warning);
+        }
+        if context.is_verbose() && !found.decided.is_empty() {
+            console.say(format!("how the CSV was read ({} % sure)", found.confidence));
+            dialect::lines(found).into_iter().for_each(|line| console.say(line));
+        }
     }
     if report.rejected > 0 {
         rejected_rows(context, job, report)?;
@@ -347,7 +344,8 @@ mod tests {
         let out = folder.join("out.parquet");
         let rejects = rejects_path(&out);
         let sources = inputs.iter().map(source).collect();
-        Job { dataset: Dataset::new("data", "data/"), plugin: None, sources, out, rejects, text: false }
+        let (dataset, resources) = (Dataset::new("data", "data/"), Resources::default());
+        Job { dataset, plugin: None, sources, out, rejects, text: false, resources }
     }
 
     #[test]

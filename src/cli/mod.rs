@@ -13,6 +13,7 @@ mod counts;
 mod demo;
 mod deployed;
 mod destroy;
+mod dialect;
 mod differences;
 mod error;
 mod follow;

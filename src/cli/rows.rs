@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array},
     datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType},
     error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
@@ -14,6 +14,8 @@ use parquet::{
     file::{metadata::PageIndexPolicy, reader::ChunkReader},
 };
 use serde_json::{Map, Number, Value};
+
+use crate::{dataset::Column, executor::parquet::data_type};
 
 use super::{
     console::Style,
@@ -32,6 +34,19 @@ pub fn first_rows(file: impl ChunkReader + 'static, limit: usize) -> Result<(Vec
     let reader = builder.with_limit(limit).build()?;
     let batches: Result<Vec<_>, ArrowError> = reader.collect();
     Ok((batches?, total))
+}
+
+/// The rows as the table has them: its columns in its order, null where the file was made before they were there. Without
+/// columns, the rows as they are.
+pub fn as_table(batch: RecordBatch, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
+    if columns.is_empty() {
+        return Ok(batch);
+    }
+    let arrays = columns.iter().map(|column| {
+        let array = batch.column_by_name(&column.name).cloned();
+        (&column.name, array.unwrap_or_else(|| new_null_array(&data_type(column.ty), batch.num_rows())))
+    });
+    RecordBatch::try_from_iter(arrays)
 }
 
 /// Arrow knows the zone `UTC` by that name only with a time zone database; as an offset it always does.
@@ -111,6 +126,18 @@ mod tests {
     use arrow::array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 
     use super::*;
+    use crate::dataset::ColumnType;
+
+    #[test]
+    fn a_file_that_lacks_columns_of_the_table_has_nulls_in_their_places() {
+        let column = |name: &str, ty| Column { name: name.into(), ty };
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
+        let columns = [column("at", ColumnType::Timestamp), column("a", ColumnType::Int64)];
+        let wide = as_table(batch.clone(), &columns).unwrap();
+        let rows = objects(&wide).unwrap().into_iter().map(|row| Value::Object(row).to_string()).collect::<Vec<_>>();
+        assert_eq!(rows, [r#"{"at":null,"a":1}"#, r#"{"at":null,"a":2}"#]);
+        assert_eq!(as_table(batch.clone(), &[]).unwrap(), batch);
+    }
 
     #[test]
     fn rows_become_json_without_losing_a_digit() {

@@ -12,6 +12,7 @@ use super::{
     console::Style,
     context::Context,
     deployed::Deployed,
+    dialect,
     error::CliError,
     table::{Align, Cell, Table},
 };
@@ -22,7 +23,7 @@ const LIMIT_DEFAULT: usize = 20;
 /// Shows the latest conversions: rows read, kept, filtered and rejected, bytes, time and about what they cost.
 ///
 /// Read = kept + filtered + rejected. Where a transform made more rows than it kept, "added" counts them: the table has
-/// kept + added.
+/// kept + added. -v tells how each file was read, and how sure that is.
 ///
 /// Example: lake runs flights --limit 5
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         context.console.note("no runs yet: `lake put DATASET FILE` begins one");
     } else {
         table(&runs).say(&context.console);
+        if context.is_verbose() {
+            runs.iter().for_each(|run| dialects(context, run));
+        }
     }
     context.console.json(&json!({ "runs": runs }))
 }
@@ -86,6 +90,13 @@ fn table(runs: &[Run]) -> Table {
     table
 }
 
+/// How a run's file was read.
+fn dialects(context: &Context, run: &Run) {
+    let Some(found) = run.report.dialect.as_ref().filter(|found| !found.decided.is_empty()) else { return };
+    context.console.say(format!("{}: how it was read ({} % sure)", run.key, found.confidence));
+    dialect::lines(found).into_iter().for_each(|line| context.console.say(line));
+}
+
 /// A run's cells, in the order of the columns.
 fn cells(run: &Run) -> [Cell; 13] {
     let (word, style) = match run.outcome {
@@ -93,7 +104,9 @@ fn cells(run: &Run) -> [Cell; 13] {
         RunOutcome::Parked => ("parked", Style::Bad),
     };
     let report = &run.report;
-    let rejects: Vec<String> = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    let rejects = report.rejects_by_code.iter().map(|(code, count)| format!("{count} {code}"));
+    let new_columns = run.new_columns.iter().map(|column| format!("new column {} {}", column.name, column.ty));
+    let notes: Vec<String> = new_columns.chain(rejects).collect();
     let error = run.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
     [
         format!("{:.0}", run.started_at).into(),
@@ -108,6 +121,6 @@ fn cells(run: &Run) -> [Cell; 13] {
         HumanBytes(report.bytes_written).into(),
         HumanCount(run.duration_ms).into(),
         format!("{:.7}", run.cost_usd).into(),
-        error.unwrap_or_else(|| rejects.join(", ")).into(),
+        error.unwrap_or_else(|| notes.join(", ")).into(),
     ]
 }

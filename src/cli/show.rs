@@ -5,9 +5,12 @@ use aws_sdk_glue::{operation::get_table::GetTableError, types::Table as GlueTabl
 use indicatif::HumanCount;
 use serde_json::{Map, Value};
 
-use crate::pipeline::{
-    ledger::{Commit, Role},
-    view,
+use crate::{
+    executor::catalog::columns_of,
+    pipeline::{
+        ledger::{Commit, Role},
+        view,
+    },
 };
 
 use super::{context::Context, deployed::Deployed, error::CliError, ranged::RangedObject, rows, service_error};
@@ -90,12 +93,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 pub async fn show(args: &Args, context: &Context) -> Result<Shown, CliError> {
     let deployed = Deployed::open(context).await?;
     let dataset = deployed.dataset(&args.table)?;
-    let location = location(&deployed, &dataset.name).await?;
+    let table = table(&deployed, &dataset.name).await?;
     let role = if args.rejects { Role::Rejects } else { Role::Data };
-    if location.is_none() && role == Role::Data {
+    if table.is_none() && role == Role::Data {
         let message = format!("the table `{}` does not exist yet: no file has been converted", dataset.name);
         return Err(CliError::failed(message).hint(format!("put one with `lake put {} FILE --wait`", dataset.name)));
     }
+    // Files of earlier times lack columns that came later. Of a type that lake does not write, nothing can be said.
+    let columns = match (role, &table) {
+        (Role::Data, Some(table)) => columns_of(table).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let (ledger, client) = (deployed.pipeline()?, deployed.connection.s3());
     let (mut shown, mut wanted, mut page) = (Shown::default(), args.limit, None::<String>);
     loop {
@@ -107,7 +115,9 @@ pub async fn show(args: &Args, context: &Context) -> Result<Shown, CliError> {
             if wanted > 0 {
                 let batches = read(&client, &deployed.processed_bucket, key, wanted).await?;
                 wanted -= batches.iter().map(RecordBatch::num_rows).sum::<usize>().min(wanted);
-                shown.batches.extend(batches);
+                for batch in batches {
+                    shown.batches.push(rows::as_table(batch, &columns)?);
+                }
             }
         }
         page = commits.next;
@@ -125,14 +135,11 @@ fn file(commit: &Commit, role: Role) -> Option<(&str, u64)> {
     Some((&file.key, rows))
 }
 
-/// Where the catalog says the table's files are; `None` when it has no such table.
-async fn location(deployed: &Deployed, table: &str) -> Result<Option<String>, CliError> {
+/// The table as the catalog has it; `None` when it has no such table.
+async fn table(deployed: &Deployed, table: &str) -> Result<Option<GlueTable>, CliError> {
     let glue = aws_sdk_glue::Client::new(&deployed.connection.sdk);
     match glue.get_table().database_name(&deployed.database).name(table).send().await {
-        Ok(found) => {
-            let storage = found.table().and_then(GlueTable::storage_descriptor);
-            Ok(Some(storage.and_then(|storage| storage.location()).unwrap_or_default().to_owned()))
-        }
+        Ok(found) => Ok(found.table),
         Err(error) if error.as_service_error().is_some_and(GetTableError::is_entity_not_found_exception) => Ok(None),
         Err(error) => Err(service_error("glue:GetTable", table, error)),
     }

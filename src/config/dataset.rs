@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use encoding_rs::Encoding;
-
 use super::{
+    csv,
     error::Problems,
-    rules,
+    policy, rules,
     section::{Field, Section, nearest},
     transform::{self, Transform},
 };
-use crate::dataset::{
-    CatalogMode, Column, ColumnType, Compression, CsvOptions, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions,
-};
+use crate::dataset::{CatalogMode, Column, ColumnType, Compression, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions};
 
 /// Smallest `row_group_bytes`, 1 MiB: below it, footers and dictionaries outweigh the data.
 pub const ROW_GROUP_BYTES_MIN: u64 = 1024 * 1024;
@@ -23,9 +20,11 @@ pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>, event notifications).
 pub const DATASETS_MAX: usize = 100;
 
-const KEYS: &[&str] = &["source", "catalog", "csv", "schema", transform::KEY, "parquet"];
-const CSV_KEYS: &[&str] = &["delimiter", "quote", "header", "nulls", "encoding"];
-const PARQUET_KEYS: &[&str] = &["compression", "row_group_bytes"];
+const KEYS: &[&str] =
+    &["source", "catalog", policy::SCHEMA_CHANGE, policy::MAX_REJECTS, "csv", "schema", transform::KEY, "parquet"];
+const PARQUET_KEYS: &[&str] = &["compression", "compression_level", "row_group_bytes", "bloom_filters", "sort_by"];
+/// Levels of Zstandard that may be set: above 19 it takes more memory than a conversion has.
+const COMPRESSION_LEVELS: std::ops::RangeInclusive<i64> = 1..=19;
 
 /// What other systems call our types.
 const TYPE_ALIASES: &[(&str, &str)] = &[
@@ -113,73 +112,34 @@ fn dataset(
 ) -> Option<Dataset> {
     section.refuse_unknown_keys(
         KEYS,
-        &[("csv", CSV_KEYS), ("transform", transform::KEYS), ("parquet", PARQUET_KEYS)],
+        &[("csv", csv::KEYS), ("transform", transform::KEYS), ("parquet", PARQUET_KEYS)],
         problems,
     );
     let catalog = catalog(section, problems);
-    let csv = section.section("csv", problems).map(|section| csv(&section, problems)).unwrap_or_default();
-    let schema = section.section("schema", problems).map(|section| schema(&section, problems));
-    let parquet = section.section("parquet", problems).map(|section| parquet(&section, problems)).unwrap_or_default();
-    Some(Dataset { name: name?, source: source?.value.to_owned(), catalog, csv, schema, transform: None, parquet })
+    let csv = section.section("csv", problems).map(|section| csv::options(&section, problems)).unwrap_or_default();
+    let contract = section.section("schema", problems);
+    let schema_change = policy::schema_change(section, contract.as_ref(), problems);
+    let max_rejects = policy::max_rejects(section, problems);
+    let schema = contract.map(|section| schema(&section, problems));
+    let contract = schema.as_deref();
+    let parquet = section.section("parquet", problems).map(|section| parquet(&section, contract, problems));
+    Some(Dataset {
+        name: name?,
+        source: source?.value.to_owned(),
+        catalog,
+        csv,
+        schema,
+        schema_change,
+        max_rejects,
+        transform: None,
+        parquet: parquet.unwrap_or_default(),
+    })
 }
 
 /// The default is the crawler: raw files are tables too, and a conversion begins when they are known.
 fn catalog(section: &Section<'_>, problems: &mut Problems) -> CatalogMode {
     let modes = [("crawler", CatalogMode::Crawler), ("direct", CatalogMode::Direct)];
     section.choice("catalog", &modes, problems).map_or(CatalogMode::Crawler, |mode| mode.value)
-}
-
-fn csv(section: &Section<'_>, problems: &mut Problems) -> CsvOptions {
-    section.refuse_unknown_keys(CSV_KEYS, &[], problems);
-    let delimiter = character(section, "delimiter", problems);
-    let quote = character(section, "quote", problems);
-    if let (Some(delimiter), Some(quote)) = (&delimiter, &quote)
-        && delimiter.value == quote.value
-    {
-        problems
-            .at(quote.span.clone(), "the quote and the delimiter are the same character", "the same again")
-            .also(delimiter.span.clone(), "the delimiter")
-            .help("leave both out: lake finds them out from the file");
-    }
-    let nulls = section.strings("nulls", problems);
-    CsvOptions {
-        delimiter: delimiter.map(|field| field.value),
-        quote: quote.map(|field| field.value),
-        header: section.boolean("header", problems),
-        nulls: nulls.map(|nulls| nulls.into_iter().map(|null| null.value.to_owned()).collect()),
-        encoding: encoding(section, problems),
-    }
-}
-
-/// One ASCII character that is not part of a line's end.
-fn character(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<Field<char>> {
-    let text = section.string(key, problems)?;
-    let mut characters = text.value.chars();
-    match (characters.next(), characters.next()) {
-        (Some(one @ ('\n' | '\r' | '\0')), None) => {
-            let reason = format!("{one:?} cannot be it");
-            section.accept(key, text, Err(reason), problems);
-            None
-        }
-        (Some(one), None) if one.is_ascii() => Some(Field { value: one, span: text.span }),
-        _ => {
-            let reason = "it must be one ASCII character, such as \",\" or \"\\t\"".to_owned();
-            section.accept(key, text, Err(reason), problems);
-            None
-        }
-    }
-}
-
-/// An encoding's WHATWG name in lower case, by any of its labels.
-fn encoding(section: &Section<'_>, problems: &mut Problems) -> Option<String> {
-    let label = section.string("encoding", problems)?;
-    if let Some(encoding) = Encoding::for_label_no_replacement(label.value.as_bytes()) {
-        return Some(encoding.name().to_ascii_lowercase());
-    }
-    problems
-        .at(label.span, format!("`{}` is not an encoding that lake knows", label.value), "not known")
-        .help("labels are those of the WHATWG: `utf-8`, `utf-16le`, `utf-16be`, `windows-1252`, `iso-8859-2`, …");
-    None
 }
 
 fn schema(section: &Section<'_>, problems: &mut Problems) -> Vec<Column> {
@@ -235,7 +195,7 @@ fn likely_type(text: &str) -> Option<&'static str> {
     nearest(&lower, &["boolean", "int32", "int64", "double", "decimal(18,2)", "date", "timestamp", "string"])
 }
 
-fn parquet(section: &Section<'_>, problems: &mut Problems) -> ParquetOptions {
+fn parquet(section: &Section<'_>, contract: Option<&[Column]>, problems: &mut Problems) -> ParquetOptions {
     section.refuse_unknown_keys(PARQUET_KEYS, &[], problems);
     let codecs = [("zstd", Compression::Zstd), ("snappy", Compression::Snappy), ("none", Compression::None)];
     let compression = section.choice("compression", &codecs, problems);
@@ -253,8 +213,61 @@ fn parquet(section: &Section<'_>, problems: &mut Problems) -> ParquetOptions {
         }
     });
     let defaults = ParquetOptions::default();
+    let codec = compression.map_or(defaults.compression, |codec| codec.value);
     ParquetOptions {
-        compression: compression.map_or(defaults.compression, |codec| codec.value),
+        compression: codec,
         row_group_bytes: row_group_bytes.unwrap_or(defaults.row_group_bytes),
+        compression_level: compression_level(section, codec, problems),
+        bloom_filters: table_columns(section, "bloom_filters", contract, problems),
+        sort_by: table_columns(section, "sort_by", contract, problems),
     }
+}
+
+fn compression_level(section: &Section<'_>, codec: Compression, problems: &mut Problems) -> Option<i32> {
+    let level = section.integer("compression_level", problems)?;
+    let (first, last) = (COMPRESSION_LEVELS.start(), COMPRESSION_LEVELS.end());
+    let at = format!("`{}.compression_level`", section.path);
+    if codec != Compression::Zstd {
+        problems
+            .at(level.span, format!("{at} has no meaning for this compression"), "only zstd has levels")
+            .help("take it out, or set `compression = \"zstd\"`");
+        return None;
+    }
+    if !COMPRESSION_LEVELS.contains(&level.value) {
+        problems
+            .at(level.span, format!("{at} is out of range"), "out of range")
+            .help(format!("from {first} (fast, the default) to {last} (small)"));
+        return None;
+    }
+    i32::try_from(level.value).ok()
+}
+
+/// Names of the table's columns. Without a contract they are compared with the columns when these are found out.
+fn table_columns(
+    section: &Section<'_>,
+    key: &str,
+    contract: Option<&[Column]>,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in section.strings(key, problems).unwrap_or_default() {
+        let column = contract.map(|columns| columns.iter().find(|column| column.name == name.value));
+        let at = format!("`{}.{key}`", section.path);
+        if column == Some(None) {
+            problems
+                .at(name.span, format!("{at}: the dataset has no column `{}`", name.value), "not a column")
+                .help("its columns are those of the dataset's `schema`");
+        } else if names.iter().any(|known| known == name.value) {
+            problems
+                .at(name.span, format!("{at} names `{}` twice", name.value), "the second time")
+                .help("take one of them out");
+        } else if key == "bloom_filters" && column.flatten().is_some_and(|column| column.ty == ColumnType::Boolean) {
+            problems
+                .at(name.span, format!("{at}: `{}` is boolean", name.value), "no bloom filter")
+                .help("a bloom filter helps where there are many values, not two");
+        } else {
+            names.push(name.value.to_owned());
+        }
+    }
+    names
 }

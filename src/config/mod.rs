@@ -1,8 +1,10 @@
 //! `lake.toml` → [`Config`], read once. Everything a person can get wrong in that file is found here, in one
 //! pass, and answered with the line it stands on; the rooms behind take a `Config` as it is.
 
+mod csv;
 mod dataset;
 mod error;
+mod policy;
 mod rules;
 mod section;
 mod stack;

@@ -85,6 +85,14 @@ impl<'a> Section<'a> {
         self.table.is_empty()
     }
 
+    /// The names of its entries, in file order.
+    pub(super) fn keys(&self) -> Vec<Field<&'a str>> {
+        let names = self.table.keys().map(|name| Field { value: name.get_ref().as_ref(), span: name.span() });
+        let mut names: Vec<_> = names.collect();
+        names.sort_by_key(|name| name.span.start);
+        names
+    }
+
     /// Every entry as a sub-table, in file order.
     pub(super) fn sections(&self, problems: &mut Problems) -> Vec<(Field<&'a str>, Section<'a>)> {
         let mut sections: Vec<_> = self

@@ -3,7 +3,10 @@
 mod transforms;
 
 use super::*;
-use crate::dataset::{CatalogMode, Column, ColumnType, Compression, CsvOptions, ParquetOptions};
+use crate::dataset::{
+    CatalogMode, Column, ColumnType, Compression, CsvOptions, DateOrder, Mark, MaxRejects, Newline, ParquetOptions,
+    Ragged, SchemaChange,
+};
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -33,12 +36,15 @@ source = "in/weather/"
 [dataset.flights]
 source = "in/flights/"
 catalog = "direct"
+schema_change = "reject"
+max_rejects = "2.5%"
 [dataset.flights.csv]
 delimiter = "\t"
 quote = "'"
 header = false
 nulls = ["NA", "-"]
 encoding = "latin1"
+ragged = "pad"
 [dataset.flights.transform]
 path = "lake.toml"
 memory_mb = 256
@@ -115,18 +121,26 @@ fn every_option_is_read() {
             catalog: CatalogMode::Direct,
             csv: CsvOptions {
                 delimiter: Some('\t'),
-                quote: Some('\''),
+                quote: Some('\''.into()),
                 header: Some(false),
                 nulls: Some(vec!["NA".into(), "-".into()]),
                 encoding: Some("windows-1252".into()),
+                ragged: Ragged::Pad,
+                ..CsvOptions::default()
             },
             schema: Some(vec![
                 column("year", ColumnType::Int32),
                 column("carrier", ColumnType::String),
                 column("fare", ColumnType::Decimal { precision: 10, scale: 2 }),
             ]),
+            schema_change: Some(SchemaChange::Reject),
+            max_rejects: Some(MaxRejects::Percent { millionths: 25_000 }),
             transform: None,
-            parquet: ParquetOptions { compression: Compression::Snappy, row_group_bytes: 8 << 20 },
+            parquet: ParquetOptions {
+                compression: Compression::Snappy,
+                row_group_bytes: 8 << 20,
+                ..ParquetOptions::default()
+            },
         }
     );
     let transform = &config.transforms["flights"];
@@ -157,7 +171,15 @@ fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
     let contract: Vec<&str> =
         config.datasets[0].schema.as_ref().unwrap().iter().map(|column| column.name.as_str()).collect();
     assert_eq!(contract, columns);
-    assert_eq!(config.datasets[0].parquet, ParquetOptions::default());
+    assert_eq!(
+        config.datasets[0].parquet,
+        ParquetOptions {
+            compression_level: Some(1),
+            bloom_filters: vec!["carrier".into()],
+            sort_by: vec!["time_hour".into()],
+            ..ParquetOptions::default()
+        }
+    );
 }
 
 #[test]
@@ -399,6 +421,25 @@ fn stacks_need_sound_values() {
 }
 
 #[test]
+fn parquet_options_name_columns_of_the_contract_and_levels_of_the_codec() {
+    let text = format!(
+        "{MINIMAL}[dataset.d]\nsource = \"d/\"\n[dataset.d.schema]\nid = \"int64\"\nflag = \"boolean\"\n\
+         [dataset.d.parquet]\ncompression_level = 22\nbloom_filters = [\"id\", \"flag\"]\n\
+         sort_by = [\"id\", \"no\", \"id\"]\n"
+    );
+    assert_snapshot!(problems(&text), @r"
+    lake.toml:9: `dataset.d.parquet.compression_level` is out of range
+      from 1 (fast, the default) to 19 (small)
+    lake.toml:10: `dataset.d.parquet.bloom_filters`: `flag` is boolean
+      a bloom filter helps where there are many values, not two
+    lake.toml:11: `dataset.d.parquet.sort_by`: the dataset has no column `no`
+      its columns are those of the dataset's `schema`
+    lake.toml:11: `dataset.d.parquet.sort_by` names `id` twice
+      take one of them out
+    ");
+}
+
+#[test]
 fn datasets_need_sound_values() {
     let text = format!(
         "{MINIMAL}[dataset._lake]\nsource = \"a/\"\n[dataset.b]\n[dataset.c]\nsource = \"/c/\"\n\
@@ -430,6 +471,38 @@ fn datasets_need_sound_values() {
 }
 
 #[test]
+fn what_becomes_of_files_that_differ_is_said_in_known_words_and_a_contract_does_not_evolve() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\nschema_change = \"evolv\"\nmax_rejects = \"5\"\nragged = \"pad\"\n\
+         [dataset.a.csv]\nragged = \"drop\"\n\
+         [dataset.b]\nsource = \"b/\"\nschema_change = \"evolve\"\nmax_rejects = -1\n[dataset.b.schema]\nx = \"date\"\n\
+         [dataset.c]\nsource = \"c/\"\nmax_rejects = 0.1\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:5: `evolv` is not a value of `dataset.a.schema_change`
+      did you mean `evolve`?
+    lake.toml:6: "5" cannot be used as `dataset.a.max_rejects`
+      it must be a number of rows, or a share of them from "0%" to "100%" with at most four decimals
+    lake.toml:7: unknown key `ragged` in [dataset.a]
+      `ragged` belongs in [dataset.a.csv]
+    lake.toml:9: `drop` is not a value of `dataset.a.csv.ragged`
+      possible values: reject, pad, fail
+    lake.toml:12: [dataset.b] cannot evolve: its contract says which columns it has
+      with a contract, `freeze` refuses files with other columns, and `reject` sets aside the rows that have a value in one; add new columns to the contract, or take it out
+    lake.toml:13: `dataset.b.max_rejects` is out of range
+      a number of rows from 0 on, or a share such as "1%"
+    lake.toml:18: `dataset.c.max_rejects` must be an integer, not a float
+      -
+    "#);
+    let read =
+        |lines: &str| parse(&format!("{MINIMAL}[dataset.a]\nsource = \"a/\"\n{lines}")).unwrap().datasets.remove(0);
+    let contract = "[dataset.a.schema]\nx = \"date\"\n";
+    assert_eq!(read(&format!("schema_change = \"reject\"\n{contract}")).schema_change(), SchemaChange::Reject);
+    assert_eq!(read(contract).schema_change(), SchemaChange::Freeze);
+    assert_eq!(read("max_rejects = 0\n").max_rejects, Some(MaxRejects::Rows(0)));
+}
+
+#[test]
 fn csv_options_are_single_ascii_characters_and_a_known_encoding() {
     let text = format!(
         "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.csv]\ndelimiter = \"tab\"\nquote = \"»\"\n\
@@ -454,8 +527,58 @@ fn csv_options_are_single_ascii_characters_and_a_known_encoding() {
       -
     lake.toml:20: "\n" cannot be used as `dataset.c.csv.delimiter`
       '\n' cannot be it
-    lake.toml:21: "" cannot be used as `dataset.c.csv.quote`
-      it must be one ASCII character, such as "," or "\t"
+    "#);
+}
+
+#[test]
+fn each_item_of_a_dialect_can_be_set() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.csv]\nquote = \"\"\nescape = \"\\\\\"\nnewline = \"cr\"\n\
+         skip_lines = 3\nheader_rows = 2\ncomment = \"#\"\ndate_order = \"dmy\"\ndecimal_comma = true\n\
+         [dataset.a.csv.column_nulls]\nprice = [\"-\", \"n/a\"]\n"
+    );
+    let config = parse(&text).unwrap();
+    assert_eq!(
+        config.datasets[0].csv,
+        CsvOptions {
+            quote: Some(Mark::NONE),
+            escape: Some('\\'.into()),
+            newline: Some(Newline::Cr),
+            skip_lines: Some(3),
+            header_rows: Some(2),
+            comment: Some('#'),
+            date_order: Some(DateOrder::Dmy),
+            decimal_comma: Some(true),
+            column_nulls: BTreeMap::from([("price".into(), vec!["-".into(), "n/a".into()])]),
+            ..CsvOptions::default()
+        }
+    );
+}
+
+#[test]
+fn a_dialect_that_contradicts_itself_is_refused() {
+    let text = format!(
+        "{MINIMAL}[dataset.a]\nsource = \"a/\"\n[dataset.a.csv]\ndelimiter = \"#\"\ncomment = \"#\"\nescape = \"#\"\n\
+         header = true\nheader_rows = 0\nskip_lines = -1\nnewline = \"crlf\"\ndate_order = \"ymd\"\n\
+         column_nulls = {{ \"A b\" = [\"-\"], c = \"-\" }}\n"
+    );
+    assert_snapshot!(problems(&text), @r#"
+    lake.toml:7: the comment and the delimiter are the same character
+      one of them must be another
+    lake.toml:8: the escape and the delimiter are the same character
+      one of them must be another
+    lake.toml:10: `header` and `header_rows` of [dataset.a.csv] say different things
+      set one of them: header_rows = 0 is no header
+    lake.toml:11: `dataset.a.csv.skip_lines` is out of range
+      from 0 to 10000
+    lake.toml:12: `crlf` is not a value of `dataset.a.csv.newline`
+      possible values: lf, cr
+    lake.toml:13: `ymd` is not a value of `dataset.a.csv.date_order`
+      possible values: dmy, mdy
+    lake.toml:14: "A b" cannot be a column of [dataset.a.csv.column_nulls]
+      allowed are lower-case letters, digits and underscores, beginning with a letter or underscore
+    lake.toml:14: `dataset.a.csv.column_nulls.c` must be a list of strings, not a string
+      -
     "#);
 }
 

@@ -2,16 +2,20 @@
 //! manifest. Values only, no IO.
 
 mod architecture;
+mod csv;
 mod manifest;
 mod names;
+mod policy;
 mod transform;
 mod types;
 
 pub use architecture::Architecture;
+pub use csv::{CsvOptions, DEFAULT_NULLS, DateOrder, HEADER_ROWS_MAX, Mark, Newline, SKIP_LINES_MAX};
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
 pub use names::{
     COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source, ledger_prefixes,
 };
+pub use policy::{MaxRejects, ParseMaxRejectsError, Ragged, SchemaChange};
 pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
 pub use types::{ColumnType, DECIMAL_PRECISION_MAX, ParseTypeError};
 
@@ -33,6 +37,13 @@ pub struct Dataset {
     /// The contract: the columns of the CSV files, in order. `None`: those that the processed table was first made
     /// from, else found out from the first object as a whole. Without a transform they are the table's columns, too.
     pub schema: Option<Vec<Column>>,
+    /// What happens when a later file brings columns that the table does not have, as far as the configuration says:
+    /// see [`Dataset::schema_change`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_change: Option<SchemaChange>,
+    /// How many rows of a file may be set aside; with more of them nothing of it is written. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rejects: Option<MaxRejects>,
     /// What rows go through on their way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Transform>,
@@ -49,9 +60,20 @@ impl Dataset {
             catalog: CatalogMode::Direct,
             csv: CsvOptions::default(),
             schema: None,
+            schema_change: None,
+            max_rejects: None,
             transform: None,
             parquet: ParquetOptions::default(),
         }
+    }
+
+    /// What happens when a later file brings columns that the table does not have: what the configuration says, else
+    /// they are added, unless a contract says which there are.
+    pub fn schema_change(&self) -> SchemaChange {
+        self.schema_change.unwrap_or(match self.schema {
+            Some(_) => SchemaChange::Freeze,
+            None => SchemaChange::Evolve,
+        })
     }
 
     /// Hash of everything but the plugin's code that decides what a conversion writes: 16 hex digits. Commit records
@@ -59,6 +81,12 @@ impl Dataset {
     /// plugin's code has a hash of its own: [`Transform::plugin_hash`].
     pub fn config_hash(&self) -> String {
         let mut decisive = self.clone();
+        // Whether a file is taken or refused says nothing of what is written of one that was taken.
+        decisive.max_rejects = None;
+        decisive.schema_change = self.schema_change.filter(|change| *change == SchemaChange::Reject);
+        if self.csv.ragged == Ragged::Fail {
+            decisive.csv.ragged = Ragged::Reject;
+        }
         if let Some(transform) = &mut decisive.transform {
             // Where it is found, and what it may use up, decides nothing.
             *transform = Transform {
@@ -108,25 +136,6 @@ pub struct Column {
     pub ty: ColumnType,
 }
 
-/// How a CSV file is written. `None` means: find out from the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CsvOptions {
-    /// Field delimiter, one ASCII character.
-    pub delimiter: Option<char>,
-    /// Quote character, one ASCII character.
-    pub quote: Option<char>,
-    /// Whether the first record names the columns.
-    pub header: Option<bool>,
-    /// Spellings of null besides the empty unquoted field. `None`: [`DEFAULT_NULLS`].
-    pub nulls: Option<Vec<String>>,
-    /// Character encoding, by its WHATWG label (`utf-8`, `windows-1252`, `utf-16le`, …).
-    pub encoding: Option<String>,
-}
-
-/// Spellings of null that are recognised when `nulls` is not set; matched whole and with their case.
-pub const DEFAULT_NULLS: &[&str] = &["", "NA", "N/A", "NULL", "null"];
-
 /// How Parquet is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -135,6 +144,15 @@ pub struct ParquetOptions {
     pub compression: Compression,
     /// Row groups are closed once their encoded size reaches this many bytes.
     pub row_group_bytes: u64,
+    /// Level of the codec; `None`: the codec's own default. Only Zstandard has levels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression_level: Option<i32>,
+    /// Columns with a bloom filter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bloom_filters: Vec<String>,
+    /// Columns that order the rows of a row group: ascending, nulls first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sort_by: Vec<String>,
 }
 
 /// Default of [`ParquetOptions::row_group_bytes`]: 64 MiB encoded, inside what Athena and Spark advise (one
@@ -143,7 +161,13 @@ pub const DEFAULT_ROW_GROUP_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Default for ParquetOptions {
     fn default() -> Self {
-        ParquetOptions { compression: Compression::Zstd, row_group_bytes: DEFAULT_ROW_GROUP_BYTES }
+        ParquetOptions {
+            compression: Compression::Zstd,
+            row_group_bytes: DEFAULT_ROW_GROUP_BYTES,
+            compression_level: None,
+            bloom_filters: Vec::new(),
+            sort_by: Vec::new(),
+        }
     }
 }
 
@@ -151,7 +175,7 @@ impl Default for ParquetOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Zstandard level 3: the default.
+    /// Zstandard, level 1 unless set otherwise: the default.
     Zstd,
     /// Snappy: faster, larger.
     Snappy,

@@ -4,7 +4,8 @@ use std::io;
 
 use parquet::errors::ParquetError;
 
-use super::transform::PluginError;
+use super::{csv::Unreadable, transform::PluginError};
+use crate::dataset::MaxRejects;
 
 /// Why a file could not be converted, or its columns not found out.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,14 @@ pub enum Error {
         /// What it looks like, and what to do about it.
         looks_like: String,
     },
+    /// Compressed data are damaged, or were cut off.
+    #[error("{name}: {message}")]
+    Damaged {
+        /// The source.
+        name: String,
+        /// What is wrong, and where.
+        message: String,
+    },
     /// The file's columns are not the table's.
     #[error("{name}: {message}")]
     Schema {
@@ -32,6 +41,35 @@ pub enum Error {
         message: String,
         /// Columns of the file that the table does not have.
         unknown: Vec<String>,
+    },
+    /// More rows would be set aside than the dataset allows.
+    #[error(
+        "{name}: {rejected} of {read} rows do not fit the table, more than max_rejects = {allowed} allows, so that none of \
+         them is written. The first: {first}"
+    )]
+    TooManyRejects {
+        /// The source.
+        name: String,
+        /// Rows that would be set aside, as far as was read.
+        rejected: u64,
+        /// Rows that were read.
+        read: u64,
+        /// What the dataset allows.
+        allowed: MaxRejects,
+        /// Line, code and message of the first of them.
+        first: String,
+    },
+    /// A row has more or fewer fields than there are columns, where that is not allowed.
+    #[error(
+        "{name}: line {line}: {message}, which csv.ragged = \"fail\" does not allow, so that nothing of the file is written"
+    )]
+    Ragged {
+        /// The source.
+        name: String,
+        /// Where the row begins, counted from 1.
+        line: u64,
+        /// How many fields it has, and how many there should be.
+        message: String,
     },
     /// The header cannot become column names.
     #[error("{name}: {message}")]
@@ -129,13 +167,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it means that reading the source `name` has failed with `error`.
+    pub(super) fn reading(name: &str, error: io::Error) -> Self {
+        let name = name.to_owned();
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Unreadable>()) {
+            None => Error::Read { name, source: error },
+            Some(Unreadable::Cancelled) => Error::Cancelled,
+            Some(Unreadable::Damaged(message)) => Error::Damaged { name, message: message.clone() },
+            Some(Unreadable::Refused(looks_like)) => Error::NotCsv { name, looks_like: looks_like.clone() },
+        }
+    }
+
     /// True when another attempt on the same bytes with the same configuration must end the same way: the object
     /// is to be parked rather than tried again.
     pub fn is_permanent(&self) -> bool {
         match self {
             Error::Empty { .. }
             | Error::NotCsv { .. }
+            | Error::Damaged { .. }
             | Error::Schema { .. }
+            | Error::TooManyRejects { .. }
+            | Error::Ragged { .. }
             | Error::Header { .. }
             | Error::Option { .. }
             | Error::Quotes { .. }

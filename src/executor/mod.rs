@@ -29,13 +29,17 @@ pub mod transform;
 mod convert;
 mod error;
 mod report;
+mod schedule;
 
 use std::io::{Read, Write};
 
-pub use convert::{Conversion, Converted, Input, OTHER_CODES, Origin, PLUGIN_CODES_MAX, Through, convert, convert_all};
-pub use csv::{Dialect, Inference, infer, infer_all};
+pub use convert::{
+    Columns, Conversion, Converted, GUESS_BYTES, Input, OTHER_CODES, Origin, PLUGIN_CODES_MAX, Through, convert,
+};
+pub use csv::{Decision, Dialect, Inference, Item, infer, infer_all};
 pub use error::Error;
 pub use report::{Progress, Report, Stages};
+pub use schedule::{MEMORY_BYTES, Resources};
 
 /// Bytes that can be read several times from the start: once to find out types, once to decode.
 pub trait Source: Send + Sync {
@@ -50,7 +54,8 @@ pub trait Source: Send + Sync {
         self.len() == Some(0)
     }
 
-    /// Opens it at its first byte.
+    /// Opens it at its first byte. A read that has waited a while may fail with [`std::io::ErrorKind::Interrupted`], to
+    /// be asked again: so a run that was cancelled meanwhile does not wait on.
     ///
     /// # Errors
     /// Whatever keeps it from being read; [`convert`] passes it on as [`Error::Read`].

@@ -195,6 +195,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Input { code, message } => Failure { code, message, permanent: true },
+            EngineError::UnknownColumns { message, .. } => Failure::permanent(schema::SCHEMA_MISMATCH, message),
             EngineError::Retriable(message) => Failure::retriable("executor", message),
             EngineError::Changed => Failure::retriable("changed", error.to_string()),
         }

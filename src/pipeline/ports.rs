@@ -342,6 +342,14 @@ pub enum EngineError {
         /// What is wrong, where, and what to do.
         message: String,
     },
+    /// The file has columns that it is not converted into: trying again with the same ones gives the same.
+    #[error("{message}")]
+    UnknownColumns {
+        /// Their names, in file order.
+        names: Vec<String>,
+        /// What is there instead, and what to do.
+        message: String,
+    },
     /// Network, throttling, or a fault of ours: may pass.
     #[error("{0}")]
     Retriable(String),
@@ -354,6 +362,9 @@ impl EngineError {
         match self {
             EngineError::Changed => EngineError::Changed,
             EngineError::Input { code, message } => EngineError::Input { code, message: format!("{key}: {message}") },
+            EngineError::UnknownColumns { names, message } => {
+                EngineError::UnknownColumns { names, message: format!("{key}: {message}") }
+            }
             EngineError::Retriable(message) => EngineError::Retriable(format!("{key}: {message}")),
         }
     }
@@ -362,12 +373,14 @@ impl EngineError {
 /// The executor, as the pipeline calls it.
 pub trait Engine: Send + Sync {
     /// What inference knows of the file's dialect.
-    type Dialect: Send + Sync;
-    /// Finds out the columns from the object as a whole.
+    type Dialect: Clone + Send + Sync;
+    /// Finds out the columns from the object as a whole. `known`: the columns of the CSV so far, by which its header
+    /// is told from a row; none for the first object.
     fn infer(
         &self,
         dataset: &Dataset,
         source: &SourceObject,
+        known: &[Column],
     ) -> impl Future<Output = Result<Inferred<Self::Dialect>, EngineError>> + Send;
     /// The table's columns that the dataset's transform makes of those of the CSV; the same without a transform.
     /// Whatever it takes is over at `work_ends_at`.
@@ -377,6 +390,8 @@ pub trait Engine: Send + Sync {
         input: &[Column],
         work_ends_at: Timestamp,
     ) -> impl Future<Output = Result<Vec<Column>, EngineError>> + Send;
-    /// Converts into uploads that are not completed. On an error it leaves no upload behind, as far as it can.
+    /// Converts into uploads that are not completed. Columns of the file that are not asked for are refused
+    /// ([`EngineError::UnknownColumns`]), or rows with a value in them set aside where the dataset says so
+    /// ([`crate::dataset::SchemaChange::Reject`]). On an error it leaves no upload behind, as far as it can.
     fn convert(&self, job: Job<'_, Self::Dialect>) -> impl Future<Output = Result<Product, EngineError>> + Send;
 }

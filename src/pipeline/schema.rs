@@ -3,12 +3,16 @@
 //! The columns of the CSV are those of the contract; else those that the table was made of; else they are found out from
 //! the first object as a whole. The table's columns are what the dataset's transform makes of them, or the same ones.
 //! Where nobody has said yet, two first objects may find out different things: creating the table decides between them,
-//! or giving it the columns of the CSV to remember.
+//! or giving it the columns of the CSV to remember. A later file may bring more of them ([`evolve`]).
 //!
 //! What a table was made of: its own parameter says it ([`Shape::source_columns`]), which conversions with a transform
 //! write. A table without it holds the columns of the CSV itself, as long as no transform has had a hand in it: that is
 //! certain where the dataset has none, and where commit records tell of files that were made without one. A table of
 //! which neither is known (somebody made it beforehand) says nothing of the CSV.
+
+mod evolve;
+
+pub(super) use evolve::{Refused, evolve};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -29,6 +33,9 @@ const RECORDS_ASKED_MAX: u16 = 16;
 /// Code of an object whose columns have other types than the table's.
 pub(super) const SCHEMA_CONFLICT: &str = "schema_conflict";
 
+/// Code of an object that has other columns than the table.
+pub(super) const SCHEMA_MISMATCH: &str = "schema_mismatch";
+
 /// What a source is decoded into, and what becomes of it.
 #[derive(Debug, Clone)]
 pub(super) struct Target<D> {
@@ -38,15 +45,30 @@ pub(super) struct Target<D> {
     pub shape: Shape,
     /// The table as it was, where its columns are to be replaced by these.
     pub replaces: Option<Table>,
+    /// Columns that the table gets for this file.
+    pub added: Vec<Column>,
+    /// What the file itself has, where that was found out on the way and it has rows.
+    pub found: Option<Vec<Column>>,
     /// The dialect, where it was found out on the way.
     pub dialect: Option<D>,
     /// Milliseconds that finding out took.
     pub infer_ms: u64,
 }
 
+impl<D> Target<D> {
+    /// A header alone says nothing of types: the first object with rows decides.
+    fn of_no_row(dialect: Option<D>) -> Self {
+        Target { dialect, ..Target::new(Vec::new(), Shape::default(), None) }
+    }
+
+    fn new(input: Vec<Column>, shape: Shape, replaces: Option<Table>) -> Self {
+        Target { input, shape, replaces, added: Vec::new(), found: None, dialect: None, infer_ms: 0 }
+    }
+}
+
 /// Why there are no columns yet.
 pub(super) enum Unsettled {
-    /// The source changed while it was read.
+    /// The source changed while it was read, or the table is another one by now.
     Changed,
     /// It failed.
     Failed(Failure),
@@ -55,6 +77,16 @@ pub(super) enum Unsettled {
 impl<E: Into<Failure>> From<E> for Unsettled {
     fn from(error: E) -> Self {
         Unsettled::Failed(error.into())
+    }
+}
+
+impl Unsettled {
+    /// What stood in the way of reading the source.
+    pub fn of(error: EngineError) -> Self {
+        match error {
+            EngineError::Changed => Unsettled::Changed,
+            error => error.into(),
+        }
     }
 }
 
@@ -79,23 +111,23 @@ pub(super) async fn settle<C: Cloud>(
     for _ in 0..TABLE_TRIES_MAX {
         let table = cloud.table(dataset).await?;
         if let Some(input) = settling.known_input(table.as_ref()).await? {
-            let dialect = inferred.and_then(|inferred: Inferred<C::Dialect>| inferred.dialect);
+            let (found, dialect) = match inferred {
+                Some(Inferred { columns, dialect, .. }) => (Some(columns), dialect),
+                None => (None, None),
+            };
             let target = settling.fit(input, table).await?;
-            return Ok(Target { dialect, infer_ms, ..target });
+            return Ok(Target { found, dialect, infer_ms, ..target });
         }
         let found = match inferred.take() {
             Some(found) => found,
             None => {
-                let began = cloud.now();
-                let found = settling.infer().await?;
-                infer_ms = u64::try_from(cloud.now().duration_since(began).as_millis()).unwrap_or(0);
+                let (found, took_ms) = settling.infer(&[]).await?;
+                infer_ms = took_ms;
                 found
             }
         };
         if found.rows == 0 {
-            // A header alone says nothing of types: the first object with rows decides.
-            let (input, shape, dialect) = (Vec::new(), Shape::default(), found.dialect);
-            return Ok(Target { input, shape, replaces: None, dialect, infer_ms });
+            return Ok(Target { infer_ms, ..Target::of_no_row(found.dialect) });
         }
         if let Some(target) = settling.found_out(&found.columns, table).await? {
             return Ok(Target { dialect: found.dialect, infer_ms, ..target });
@@ -126,12 +158,12 @@ impl<C: Cloud> Settling<'_, C> {
         Ok(is_csvs_own.then(|| table.shape.columns.clone()))
     }
 
-    async fn infer(&self) -> Result<Inferred<C::Dialect>, Unsettled> {
-        match self.cloud.infer(self.dataset, self.source).await {
-            Ok(inferred) => Ok(inferred),
-            Err(EngineError::Changed) => Err(Unsettled::Changed),
-            Err(error) => Err(error.into()),
-        }
+    /// What the file has, and the milliseconds that finding out took.
+    async fn infer(&self, known: &[Column]) -> Result<(Inferred<C::Dialect>, u64), Unsettled> {
+        let began = self.cloud.now();
+        let found = self.cloud.infer(self.dataset, self.source, known).await.map_err(Unsettled::of)?;
+        let took_ms = u64::try_from(self.cloud.now().duration_since(began).as_millis()).unwrap_or(0);
+        Ok((found, took_ms))
     }
 
     /// The target for columns that are known, beside a table that may be there.
@@ -146,7 +178,7 @@ impl<C: Cloud> Settling<'_, C> {
             }
             None => None,
         };
-        Ok(Target { input, shape, replaces, dialect: None, infer_ms: 0 })
+        Ok(Target::new(input, shape, replaces))
     }
 
     /// The target for columns that were found out, when they make the table. `None`: look at the table again, somebody
@@ -155,8 +187,7 @@ impl<C: Cloud> Settling<'_, C> {
         let Some(table) = table else {
             let shape = self.shape(input, false).await?;
             let is_created = self.cloud.create_table(self.dataset, &shape).await?;
-            let target = Target { input: input.to_vec(), shape, replaces: None, dialect: None, infer_ms: 0 };
-            return Ok(is_created.then_some(target));
+            return Ok(is_created.then(|| Target::new(input.to_vec(), shape, None)));
         };
         // What the transform refuses, the table is not to remember.
         self.fit::<D>(input.to_vec(), Some(table.clone())).await?;
@@ -247,6 +278,20 @@ pub(super) async fn replace_columns(
     Err(unsteady(dataset))
 }
 
+/// The shape of a table with the columns that it lacks, behind those that it has. Of columns of the same name it keeps
+/// its own, and it forgets nothing that it is made of.
+fn grown(there: &Shape, wanted: &Shape) -> Shape {
+    let with = |columns: &[Column], more: &[Column]| {
+        let is_new = |column: &&Column| columns.iter().all(|there| there.name != column.name);
+        columns.iter().chain(more.iter().filter(is_new)).cloned().collect::<Vec<_>>()
+    };
+    let source_columns = match (&there.source_columns, &wanted.source_columns) {
+        (Some(columns), Some(more)) => Some(with(columns, more)),
+        (columns, more) => columns.clone().or_else(|| more.clone()),
+    };
+    Shape { columns: with(&there.columns, &wanted.columns), source_columns }
+}
+
 /// Sees to it that the dataset's table exists, has at least these columns, and remembers what it is made of. Never
 /// removes a column.
 pub(super) async fn ensure_table(cloud: &impl Catalog, dataset: &Dataset, wanted: &Shape) -> Result<(), CloudError> {
@@ -257,10 +302,9 @@ pub(super) async fn ensure_table(cloud: &impl Catalog, dataset: &Dataset, wanted
             }
             continue;
         };
-        let mut shape = table.shape.clone();
-        let known = |column: &&Column| table.shape.columns.iter().any(|there| there.name == column.name);
-        shape.columns.extend(wanted.columns.iter().filter(|column| !known(column)).cloned());
-        if wanted.source_columns.is_some() {
+        let mut shape = grown(&table.shape, wanted);
+        if wanted.source_columns.is_some() && dataset.schema.is_some() {
+            // A contract says all of them, and may say other types than before.
             shape.source_columns.clone_from(&wanted.source_columns);
         }
         if shape == table.shape || cloud.update_table(dataset, &table, &shape).await? {

@@ -79,17 +79,20 @@ pub(super) fn declare(
 
 /// How a dataset's files are written, as far as lake.toml says: its crawler need not find that out.
 fn classifier(program: &mut Program, dataset: &Dataset) -> Option<Handle<Classifier>> {
-    let CsvOptions { delimiter, quote, header, .. } = &dataset.csv;
+    let CsvOptions { delimiter, quote, .. } = &dataset.csv;
+    // A classifier always has a quote character: that there is none cannot be said to it.
+    let quote = quote.and_then(|quote| quote.0);
+    let header = dataset.csv.has_header();
     if delimiter.is_none() && quote.is_none() && header.is_none() {
         return None;
     }
-    let character = |it: &Option<char>| it.map(|it| Input::from(it.to_string()));
+    let character = |it: Option<char>| it.map(|it| Input::from(it.to_string()));
     let header = match header {
         Some(true) => "PRESENT",
         Some(false) => "ABSENT",
         None => "UNKNOWN",
     };
-    let classifier = Classifier { delimiter: character(delimiter), quote: character(quote), header: header.into() };
+    let classifier = Classifier { delimiter: character(*delimiter), quote: character(quote), header: header.into() };
     Some(program.declare(&dataset.name, classifier))
 }
 

@@ -1,6 +1,12 @@
 //! `lake convert` with a transform, through the real binary.
 
+use std::io::{Cursor, Write};
+
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+use lake::executor::parquet::rows;
 use serde_json::Value;
+use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::world::{ORDERS, Project};
 
@@ -79,4 +85,57 @@ fn a_datasets_own_transform_is_that_of_lake_toml() {
     let args = ["convert", &rows, "--out", "out.parquet", "--dataset", "values", "--json"];
     let report = project.lake(&args).document()["report"].clone();
     assert_eq!((report["filtered"].as_u64(), report["exploded"].as_u64()), (Some(1), Some(1)));
+}
+
+/// The same text as somebody might have packed or encoded it.
+fn packed(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    bzip2.write_all(text.as_bytes()).unwrap();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("rows.csv", SimpleFileOptions::default()).unwrap();
+    zip.write_all(text.as_bytes()).unwrap();
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    vec![
+        ("rows.csv.gz", gzip.finish().unwrap()),
+        ("rows.csv.zst", zstd::encode_all(text.as_bytes(), 3).unwrap()),
+        ("rows.csv.bz2", bzip2.finish().unwrap()),
+        ("rows.zip", zip.finish().unwrap().into_inner()),
+        ("zstd_under_another_name.csv", zstd::encode_all(text.as_bytes(), 3).unwrap()),
+        ("utf16.csv", utf16.clone()),
+        ("utf16.csv.zst", zstd::encode_all(utf16.as_slice(), 3).unwrap()),
+        ("latin.csv", text.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect()),
+    ]
+}
+
+#[test]
+fn a_compressed_or_encoded_file_gives_the_rows_of_the_plain_one() {
+    let project = Project::new(ORDERS);
+    let mut text = "id,name,amount\n".to_owned();
+    for row in 0..20_000 {
+        text.push_str(&format!("{row},\"José, {row}\",{}.5\n", row % 97));
+    }
+    let convert = |name: &str, bytes: &[u8]| {
+        let path = project.write(name, bytes);
+        let report = project.lake(&["convert", &path, "--out", "out.parquet", "--json"]).document()["report"].clone();
+        assert_eq!((report["kept"].as_u64(), report["bytes_read"].as_u64()), (Some(20_000), Some(bytes.len() as u64)));
+        rows(Bytes::from(std::fs::read(project.path().join("out.parquet")).unwrap()), usize::MAX).unwrap()
+    };
+    let plain = convert("rows.csv", text.as_bytes());
+    for (name, bytes) in packed(&text) {
+        assert_eq!(convert(name, &bytes), plain, "{name}");
+    }
+}
+
+#[test]
+fn a_compressed_file_that_was_cut_off_fails_and_leaves_nothing() {
+    let project = Project::new(ORDERS);
+    let text = "id,name\n".to_owned() + &"1,x\n".repeat(500_000);
+    for (name, bytes) in packed(&text).iter().take(4) {
+        let path = project.write(name, &bytes[..bytes.len() - 30]);
+        let told = project.lake(&["convert", &path, "--out", "out.parquet"]).failed();
+        assert!(told.contains(name) && told.contains("cut off"), "{told}");
+        assert!(!project.path().join("out.parquet").exists());
+    }
 }

@@ -8,6 +8,7 @@ mod chain;
 mod config;
 mod control;
 mod convert;
+mod evolving;
 mod faults;
 mod interrupt;
 mod kill;

@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::{
     dataset::{Column, CsvOptions, Dataset},
     executor::{
-        self, Input, Origin, Progress,
+        self, Conversion, Input, Origin, Progress,
         local::{FileSink, FileSource},
         transform::{Contract, Deadline, Limits, Meter, Plugin},
     },
@@ -96,7 +96,7 @@ fn batches(csv: &Path, columns: &[Column]) -> Result<Vec<RecordBatch>, CliError>
     let source = FileSource::new(csv);
     let input = Input { source: &source, origin: Origin::default(), dialect: None };
     let dataset = Dataset::new("bench", "data/");
-    let converted = executor::convert_all(&[input], &dataset, columns, None, &mut sink, &Progress::new())?;
+    let converted = executor::convert(&[input], &Conversion::of(&dataset, columns, None), &mut sink, &Progress::new())?;
     let Some(data) = converted.data else { return Ok(Vec::new()) };
     let file = File::open(data.commit()?)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build()?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{
     dataset::{Column, CsvOptions, DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Dataset, Transform},
     executor::{
-        self, Error, Input, Origin, Progress, Through,
+        self, Conversion, Error, Input, Origin, Progress, Through,
         local::{FileSink, FileSource},
         transform::{Deadline, Limits, Plugin, PluginError},
     },
@@ -103,8 +103,9 @@ impl Case {
         let origin = Origin { uri: self.name.clone(), etag: None };
         let input = Input { source: &source, origin, dialect: None };
         let through = Some(Through { plugin, deadline: Deadline::NEVER });
+        let conversion = Conversion::of(dataset, columns, through);
         let mut sink = FileSink::new(&data, &rejects);
-        let converted = match executor::convert_all(&[input], dataset, columns, through, &mut sink, &Progress::new()) {
+        let converted = match executor::convert(&[input], &conversion, &mut sink, &Progress::new()) {
             Ok(converted) => converted,
             Err(Error::Plugin { source, .. }) => return Ok(Outcome::Failed(source.to_string())),
             Err(error) => return Err(error.into()),

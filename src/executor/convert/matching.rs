@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::{Error, csv::Reading};
-use crate::dataset::Column;
+use super::super::{Error, csv::Opened};
+use crate::dataset::{Column, Dataset, SchemaChange};
 
 /// Which field of a file belongs to which column of the table.
 pub(super) struct Matching {
@@ -11,20 +11,24 @@ pub(super) struct Matching {
     pub fields: Vec<Option<usize>>,
     /// Fields of a row.
     pub width: usize,
-    /// One empty field more is allowed.
+    /// The header ends with a delimiter behind which no column is expected.
     pub trailing: bool,
+    /// Fields that the table has no column for, and their names, where rows without a value in them are taken.
+    pub unknown: Vec<(usize, String)>,
 }
 
 impl Matching {
-    pub fn new(name: &str, reading: &Reading<'_>, columns: &[Column], asked: Option<bool>) -> Result<Self, Error> {
+    /// Fails where the file has columns that the table does not have, unless its rows are to be told apart.
+    pub fn new(reading: &Opened<'_>, columns: &[Column], dataset: &Dataset) -> Result<Self, Error> {
+        let asked = dataset.csv.has_header();
         let table: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let mut names = reading.names.clone();
-        let by_position = !reading.dialect.header && !names.iter().all(|name| table.contains(name.as_str()));
+        let by_position = !reading.dialect.has_header() && !names.iter().all(|name| table.contains(name.as_str()));
         if by_position && asked != Some(false) {
             let message = "the file seems to have no header, and the table's columns have names; if its columns are \
                            in the table's order, set csv.header = false"
                 .to_owned();
-            return Err(Error::Schema { name: name.to_owned(), message, unknown: names });
+            return Err(Error::Schema { name: reading.name.clone(), message, unknown: Vec::new() });
         }
         if by_position {
             for (name, column) in names.iter_mut().zip(columns) {
@@ -33,13 +37,16 @@ impl Matching {
         }
         let trailing = reading.trailing && names.last().is_some_and(|last| !table.contains(last.as_str()));
         names.truncate(names.len() - usize::from(trailing));
-        let unknown: Vec<String> = names.iter().filter(|name| !table.contains(name.as_str())).cloned().collect();
+        let unknown: Vec<(usize, String)> =
+            names.iter().cloned().enumerate().filter(|(_, name)| !table.contains(name.as_str())).collect();
         let places: HashMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
         let fields: Vec<Option<usize>> =
             columns.iter().map(|column| places.get(column.name.as_str()).copied()).collect();
-        if unknown.is_empty() && fields.iter().any(Option::is_some) {
-            return Ok(Matching { fields, width: names.len(), trailing });
+        let may_have_others = dataset.schema_change() == SchemaChange::Reject;
+        if (unknown.is_empty() || may_have_others) && fields.iter().any(Option::is_some) {
+            return Ok(Matching { fields, width: names.len(), trailing, unknown });
         }
+        let unknown: Vec<String> = unknown.into_iter().map(|(_, name)| name).collect();
         let list = |names: Vec<&str>| names.join("`, `");
         let has = list(columns.iter().map(|column| column.name.as_str()).collect());
         let message = match unknown.len() {
@@ -50,7 +57,7 @@ impl Matching {
                 list(unknown.iter().map(String::as_str).collect()),
             ),
         };
-        Err(Error::Schema { name: name.to_owned(), message, unknown })
+        Err(Error::Schema { name: reading.name.clone(), message, unknown })
     }
 
     pub fn missing<'a>(&'a self, columns: &'a [Column]) -> impl Iterator<Item = String> + 'a {

@@ -1,20 +1,28 @@
-//! How a CSV file is written, found out from its beginning. Why this is ours: `docs/decisions/0003-csv-dialect.md`.
+//! How a CSV file is written, found out from its beginning. Why this is ours: `docs/decisions/0003-csv-dialect.md`;
+//! how well it does: `docs/decisions/0030-csv-dialect-measured.md`.
 //!
 //! Every candidate splits the sample with the very splitter that will read the file; the one whose table is the most
 //! regular, and whose cells look the most like values, wins. The order of candidates decides a draw, so the same
-//! bytes always give the same answer.
+//! bytes always give the same answer. What stands above the table is looked at last (`layout`).
 
-use std::collections::HashSet;
+mod candidates;
+mod layout;
+mod look;
+mod table;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use self::{
+    candidates::Best,
+    layout::{Layout, Sample},
+    table::Table,
+};
 use super::{
     super::Error,
-    header,
-    reject::readable,
-    split::{Batch, Limits, Row, Splitter},
-    value,
+    split::{Batch, Limits, Quoting, Splitter},
+    text::{Compression, Known},
 };
+pub use crate::dataset::Newline;
 use crate::dataset::{Column, CsvOptions};
 
 /// How a CSV file is written.
@@ -22,39 +30,137 @@ use crate::dataset::{Column, CsvOptions};
 pub struct Dialect {
     /// Between two fields: an ASCII character.
     pub delimiter: char,
-    /// Around a field that holds delimiters or line ends: an ASCII character. Doubled inside, it stands for itself.
-    pub quote: char,
+    /// Around a field that holds delimiters or line ends: an ASCII character. `None`: quotes are ordinary characters.
+    #[serde(default)]
+    pub quote: Option<char>,
+    /// Within quotes, before a quote or itself: an ASCII character. `None`: a quote is doubled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escape: Option<char>,
     /// What ends a record.
     pub newline: Newline,
-    /// The first record names the columns.
-    pub header: bool,
+    /// Lines above the header that are no part of the table.
+    #[serde(default)]
+    pub skip_lines: u64,
+    /// Rows of the header; 0: there is none.
+    #[serde(alias = "header", deserialize_with = "rows_or_flag")]
+    pub header_rows: u32,
+    /// A record that begins with this ASCII character is no row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<char>,
     /// Character encoding, by its WHATWG name.
     pub encoding: String,
+    /// What the file is packed with. It is told by the file itself, each time it is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// How sure all of this is, in percent: as the least sure of what was found out.
+    #[serde(default)]
+    pub confidence: u8,
+    /// How each item was settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decided: Vec<Decision>,
 }
 
-/// What ends a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Newline {
-    /// LF or CRLF.
-    Lf,
-    /// CR alone: old Macintosh files.
-    Cr,
-}
-
-impl Newline {
-    pub(crate) fn byte(self) -> u8 {
-        match self {
-            Newline::Lf => b'\n',
-            Newline::Cr => b'\r',
+impl Default for Dialect {
+    fn default() -> Self {
+        Dialect {
+            delimiter: ',',
+            quote: Some('"'),
+            escape: None,
+            newline: Newline::Lf,
+            skip_lines: 0,
+            header_rows: 1,
+            comment: None,
+            encoding: "UTF-8".to_owned(),
+            compression: None,
+            confidence: 0,
+            decided: Vec::new(),
         }
     }
 }
 
+impl Dialect {
+    /// With how its encoding is known, and what is to be said of it.
+    pub(crate) fn with_encoding(mut self, known: Known, note: Option<String>) -> Self {
+        let (given, sure, why) = match known {
+            Known::Set => (true, 100, "as set"),
+            Known::Marked => (false, 100, "by its byte order mark"),
+            Known::Valid => (false, 95, "its beginning is valid UTF-8"),
+            Known::Zeros => (false, 95, "every other byte is zero"),
+            Known::Broken => (false, 70, "mostly valid UTF-8; rows with broken places are set aside"),
+            Known::Guessed => (false, 60, "its letters are frequent ones in this encoding"),
+        };
+        let why = note.unwrap_or_else(|| why.to_owned());
+        let decision = Decision { item: Item::Encoding, given, sure, why };
+        match self.decided.iter_mut().find(|decision| decision.item == Item::Encoding) {
+            Some(there) => *there = decision,
+            None => self.decided.insert(0, decision),
+        }
+        let found_out = self.decided.iter().filter(|decision| !decision.given);
+        self.confidence = found_out.map(|decision| decision.sure).min().unwrap_or(100);
+        self
+    }
+
+    /// Whether there is a header.
+    pub fn has_header(&self) -> bool {
+        self.header_rows > 0
+    }
+}
+
+/// Before there could be several rows, reports said `header: true` or `false`.
+fn rows_or_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum RowsOrFlag {
+        Rows(u32),
+        Flag(bool),
+    }
+    Ok(match RowsOrFlag::deserialize(deserializer)? {
+        RowsOrFlag::Rows(rows) => rows,
+        RowsOrFlag::Flag(header) => u32::from(header),
+    })
+}
+
+/// How an item of a dialect was settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Which item.
+    pub item: Item,
+    /// It was set; else it was found out.
+    pub given: bool,
+    /// How sure it is, in percent.
+    pub sure: u8,
+    /// Why, for a person.
+    pub why: String,
+}
+
+/// An item of a dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Item {
+    /// [`Dialect::encoding`].
+    Encoding,
+    /// [`Dialect::newline`].
+    Newline,
+    /// [`Dialect::delimiter`].
+    Delimiter,
+    /// [`Dialect::quote`].
+    Quote,
+    /// [`Dialect::escape`].
+    Escape,
+    /// [`Dialect::skip_lines`].
+    SkipLines,
+    /// [`Dialect::header_rows`].
+    HeaderRows,
+}
+
 /// Delimiters that are found out, the likeliest first.
-const DELIMITERS: [char; 5] = [',', ';', '\t', '|', '\u{1}'];
+const STRONG_DELIMITERS: [char; 6] = [',', ';', '\t', '|', '\u{1}', '\u{1f}'];
+/// Characters that are delimiters in some files, and ordinary in most: they take much more to be found out.
+const WEAK_DELIMITERS: [char; 7] = [':', ' ', '^', '~', '#', '*', '+'];
 /// Quotes that are found out, the likeliest first.
 const QUOTES: [char; 2] = ['"', '\''];
+/// The escape that is found out.
+const ESCAPE: char = '\\';
 /// Records that are looked at.
 const SNIFF_ROWS_MAX: usize = 500;
 /// Text that may be read again after quotes that a wrong candidate finds unbalanced, bytes.
@@ -63,170 +169,140 @@ const SNIFF_RESCAN_BYTES: u64 = 1024 * 1024;
 /// Refuses options that no splitter can follow.
 pub(crate) fn check(options: &CsvOptions) -> Result<(), Error> {
     let refuse = |option, message: String| Err(Error::Option { option, message });
-    for (option, character) in [("delimiter", options.delimiter), ("quote", options.quote)] {
+    let marks = [
+        ("delimiter", options.delimiter),
+        ("quote", options.quote.and_then(|quote| quote.0)),
+        ("escape", options.escape.and_then(|escape| escape.0)),
+        ("comment", options.comment),
+    ];
+    for (option, character) in marks {
         if let Some(character) = character
             && (!character.is_ascii() || matches!(character, '\n' | '\r' | '\0'))
         {
             return refuse(option, format!("{character:?} is not one ASCII character that may stand on a line"));
         }
     }
-    if options.delimiter.is_some() && options.delimiter == options.quote {
-        return refuse("quote", "the same character cannot be delimiter and quote".to_owned());
+    for (at, (option, character)) in marks.iter().enumerate() {
+        let twice = marks[..at].iter().find(|(_, other)| character.is_some() && other == character);
+        // A quote that escapes itself is a quote that is doubled.
+        if let Some((other, _)) = twice.filter(|(other, _)| (*option, *other) != ("escape", "quote")) {
+            return refuse(option, format!("the same character cannot be {other} and {option}"));
+        }
     }
     Ok(())
 }
 
 /// Finds out what the options leave open. `known`: columns of the table the file is for, empty when there is none.
 pub(crate) fn sniff(sample: &[u8], whole: bool, encoding: &str, options: &CsvOptions, known: &[Column]) -> Dialect {
-    let has_lf = memchr::memchr(b'\n', sample).is_some();
-    let newline = if !has_lf && sample.contains(&b'\r') { Newline::Cr } else { Newline::Lf };
+    let excel = excel_separator(sample);
+    let skip_lines = options.skip_lines.unwrap_or(u64::from(excel.is_some()));
+    let newlines = candidates::newlines(sample, options);
+    let best = newlines.iter().map(|&newline| {
+        let delimiter = options.delimiter.or(excel);
+        let sample = records_of(sample, whole, newline, skip_lines);
+        candidates::best(sample, newline, delimiter, encoding, options, known)
+    });
+    // Carriage returns within records are many where they end none: a line end must make more records of the text.
+    let better = |best: &Best, other: &Best| other.score > best.score && other.records > best.records;
+    let best = best.reduce(|best, other| if better(&best, &other) { other } else { best });
+    let Best { mut dialect, notes, .. } = best.unwrap_or_default();
+    let settled = options.skip_lines.is_some() || excel.is_some();
+    let layout = with_table(records_of(sample, whole, dialect.newline, skip_lines), &dialect, |batch, table| {
+        let sample = Sample { batch, table, dialect: &dialect, known };
+        sample.layout(options.rows_of_header(), settled)
+    });
+    dialect.skip_lines = if settled { skip_lines } else { layout.skip_lines };
+    dialect.header_rows = match options.has_header() {
+        Some(true) if options.header_rows.is_none() => layout.header_rows.max(1),
+        _ => options.rows_of_header().unwrap_or(layout.header_rows),
+    };
+    let escape_open = dialect.quote.is_none();
+    dialect.decided = decisions(options, excel, notes, layout);
+    if escape_open {
+        dialect.decided.retain(|decision| decision.given || decision.item != Item::Escape);
+    }
+    let found_out = dialect.decided.iter().filter(|decision| !decision.given);
+    dialect.confidence = found_out.map(|decision| decision.sure).min().unwrap_or(100);
+    dialect
+}
+
+/// What was set, and what was found out.
+fn decisions(options: &CsvOptions, excel: Option<char>, notes: Vec<Decision>, layout: Layout) -> Vec<Decision> {
+    let given = |item| Decision { item, given: true, sure: 100, why: "set".to_owned() };
+    let found = |item, sure, why: &str| Decision { item, given: false, sure, why: why.to_owned() };
+    let mut decided = vec![match options.encoding {
+        Some(_) => given(Item::Encoding),
+        None => found(Item::Encoding, 90, "by the file's first bytes"),
+    }];
+    let set = |item| match item {
+        Item::Newline => options.newline.is_some(),
+        Item::Delimiter => options.delimiter.is_some(),
+        Item::Quote => options.quote.is_some(),
+        Item::Escape => options.escape.is_some(),
+        _ => false,
+    };
+    decided.extend(notes.into_iter().map(|note| if set(note.item) { given(note.item) } else { note }));
+    if let (Some(separator), None) = (excel, options.delimiter)
+        && let Some(delimiter) = decided.iter_mut().find(|decision| decision.item == Item::Delimiter)
+    {
+        *delimiter = found(Item::Delimiter, 100, &format!("the first line is `sep={separator}`"));
+    }
+    decided.push(match (options.skip_lines, excel) {
+        (Some(_), _) => given(Item::SkipLines),
+        (None, Some(_)) => found(Item::SkipLines, 100, "the first line tells the delimiter"),
+        (None, None) => found(Item::SkipLines, layout.skip.sure, &layout.skip.why),
+    });
+    decided.push(match options.header_rows.is_some() || options.header == Some(false) {
+        true => given(Item::HeaderRows),
+        false if options.header == Some(true) && layout.header_rows < 2 => given(Item::HeaderRows),
+        false => found(Item::HeaderRows, layout.header.sure, &layout.header.why),
+    });
+    decided
+}
+
+/// The delimiter that a first line `sep=;` tells, as Excel writes and reads it.
+fn excel_separator(sample: &[u8]) -> Option<char> {
+    let end = memchr::memchr2(b'\n', b'\r', sample)?;
+    let line = &sample[..end];
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    match line {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] if separator.is_ascii() => Some(*separator as char),
+        _ => None,
+    }
+}
+
+/// The sample's records: without the lines to be skipped, and without a last line that may be cut off.
+fn records_of(sample: &[u8], whole: bool, newline: Newline, skip_lines: u64) -> &[u8] {
     let sample = match memchr::memrchr(newline.byte(), sample) {
-        Some(end) if !whole => &sample[..=end], // the last line may be cut off
+        Some(end) if !whole => &sample[..=end],
         _ => sample,
     };
-    let delimiters = options.delimiter.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
-    let quotes = options.quote.map_or(QUOTES.to_vec(), |quote| vec![quote]);
-    let mut best: Option<(f64, Dialect)> = None;
-    for quote in quotes {
-        for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
-            let dialect = Dialect { delimiter, quote, newline, header: true, encoding: encoding.to_owned() };
-            let score = with_rows(sample, &dialect, |batch| {
-                // A first record that holds the table's names says more than any look at cells (at most 1).
-                score(batch, &dialect) + named_share(batch, &dialect, known)
-            });
-            if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
-                best = Some((score, dialect));
-            }
-        }
+    &sample[after_lines(sample, newline, skip_lines).unwrap_or(sample.len())..]
+}
+
+/// Where the line begins that follows the first `lines`; `None` when there are not so many.
+pub(super) fn after_lines(sample: &[u8], newline: Newline, lines: u64) -> Option<usize> {
+    match usize::try_from(lines).ok()? {
+        0 => Some(0),
+        lines => memchr::memchr_iter(newline.byte(), sample).nth(lines - 1).map(|end| end + 1),
     }
-    let mut dialect = best.map_or_else(
-        || Dialect { delimiter: ',', quote: '"', newline, header: true, encoding: encoding.to_owned() },
-        |(_, dialect)| dialect,
-    );
-    dialect.header = match options.header {
-        Some(header) => header,
-        None => with_rows(sample, &dialect, |batch| has_header(batch, &dialect, known)),
-    };
-    dialect
 }
 
 /// The commonest number of fields in the sample; the larger one of two that are equally common.
 pub(crate) fn width(sample: &[u8], whole: bool, dialect: &Dialect) -> usize {
-    let sample = match memchr::memrchr(dialect.newline.byte(), sample) {
-        Some(end) if !whole => &sample[..=end],
-        _ => sample,
-    };
-    with_rows(sample, dialect, |batch| commonest(batch).0)
+    let sample = records_of(sample, whole, dialect.newline, dialect.skip_lines);
+    with_table(sample, dialect, |_, table| table.width)
 }
 
 /// The first records of a sample, split as the dialect says. No records when its quotes do not balance at all.
-fn with_rows<T>(sample: &[u8], dialect: &Dialect, look: impl FnOnce(&Batch<'_>) -> T) -> T {
+fn with_table<T>(sample: &[u8], dialect: &Dialect, look: impl FnOnce(&Batch<'_>, &Table) -> T) -> T {
     let record = sample.len().max(1);
     let limits = Limits { block: record + 1, rows: SNIFF_ROWS_MAX, record, rescan: SNIFF_RESCAN_BYTES };
     let mut splitter = Splitter::new(sample, dialect, 0, limits);
     match splitter.advance() {
-        Ok(_) => look(&splitter.batch()),
-        Err(_) => look(&Batch::NONE),
+        Ok(_) => look(&splitter.batch(), &Table::new(&splitter.batch(), dialect)),
+        Err(_) => look(&Batch::NONE, &Table::new(&Batch::NONE, dialect)),
     }
-}
-
-/// The commonest number of fields, and how many records have it.
-fn commonest(batch: &Batch<'_>) -> (usize, usize) {
-    let mut counts: Vec<usize> = batch.rows.iter().map(Row::field_count).collect();
-    counts.sort_unstable();
-    let runs = counts.chunk_by(|a, b| a == b).map(|run| (run[0], run.len()));
-    runs.max_by_key(|&(_, length)| length).unwrap_or((0, 0))
-}
-
-/// How regular the table is: the square of the share of records with the commonest width, times how much cells look
-/// like values, times a factor that prefers several columns to one. A rarer quote than the usual one needs a field
-/// that it quotes: else any line whose usual quotes are broken would speak for it.
-fn score(batch: &Batch<'_>, dialect: &Dialect) -> f64 {
-    let lines = batch.rows.len() + batch.faults.len();
-    let quotes = || batch.rows.iter().flat_map(|row| batch.fields(row)).any(|field| field.quoted);
-    if lines == 0 || (dialect.quote != QUOTES[0] && !quotes()) {
-        return 0.0;
-    }
-    let (width, agreeing) = commonest(batch);
-    let regular = agreeing as f64 / lines as f64;
-    let several = if width > 1 { 1.0 - 0.5 / width as f64 } else { 0.3 };
-    let mut scratch = Vec::new();
-    let (mut cells, mut sum) = (0usize, 0.0);
-    for field in batch.rows.iter().flat_map(|row| batch.fields(row)) {
-        let text = field.text(batch.bytes, dialect.quote as u8, &mut scratch);
-        cells += 1;
-        sum += if field.quoted { 1.0 } else { cell_score(text, dialect, width) };
-    }
-    regular * regular * several * sum / cells.max(1) as f64
-}
-
-/// How much an unquoted cell looks like one value: a typed value most, text with a delimiter or quotes in it least.
-fn cell_score(text: &[u8], dialect: &Dialect, width: usize) -> f64 {
-    let text = value::trim(text);
-    if text.is_empty() {
-        return 0.7;
-    }
-    if value::classify(text).0 != value::Kinds::NONE || (width > 1 && is_comma_number(text)) {
-        return 1.0;
-    }
-    let is_candidate = |byte: &u8| DELIMITERS.iter().any(|&other| other != dialect.delimiter && other as u8 == *byte);
-    let is_quote = |byte: Option<&u8>| byte.is_some_and(|&byte| QUOTES.iter().any(|&quote| quote as u8 == byte));
-    if text.iter().any(is_candidate) || is_quote(text.first()) || is_quote(text.last()) { 0.2 } else { 0.8 }
-}
-
-/// `1,5` or `-1.234,56`: a number with a decimal comma.
-fn is_comma_number(text: &[u8]) -> bool {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let Some(comma) = memchr::memchr(b',', digits) else { return false };
-    let (whole, fraction) = (&digits[..comma], &digits[comma + 1..]);
-    let digits_only = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    digits_only(fraction) && whole.split(|&byte| byte == b'.').all(digits_only)
-}
-
-/// How much the first record looks like the table's header: the share of cells and columns that go together by name;
-/// 0 when that is less than half of the cells and not all of the columns.
-fn named_share(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> f64 {
-    let Some(first) = batch.rows.first().filter(|_| !known.is_empty()) else { return 0.0 };
-    let names: HashSet<&str> = known.iter().map(|column| column.name.as_str()).collect();
-    let cells = cells(batch, first, dialect);
-    let matching = cells.iter().filter_map(|cell| header::spelled(&readable(cell)));
-    let matching = matching.filter(|name| names.contains(name.as_str())).count();
-    if matching * 2 < cells.len() && matching < known.len() {
-        return 0.0;
-    }
-    matching as f64 / cells.len().max(known.len()) as f64
-}
-
-/// A record's cells without spaces around them.
-fn cells(batch: &Batch<'_>, row: &Row, dialect: &Dialect) -> Vec<Vec<u8>> {
-    let mut scratch = Vec::new();
-    let fields = batch.fields(row).iter();
-    fields.map(|field| value::trim(field.text(batch.bytes, dialect.quote as u8, &mut scratch)).to_vec()).collect()
-}
-
-/// Whether the first record names the columns: it does when it holds the table's names; it does not when a cell of
-/// it is a typed value, or when cells repeat; else it does, unless half of its cells come again below.
-fn has_header(batch: &Batch<'_>, dialect: &Dialect, known: &[Column]) -> bool {
-    let Some((first, body)) = batch.rows.split_first() else { return true };
-    if named_share(batch, dialect, known) > 0.0 {
-        return true;
-    }
-    let mut scratch = Vec::new();
-    let cells = cells(batch, first, dialect);
-    let filled: Vec<&Vec<u8>> = cells.iter().filter(|cell| !cell.is_empty()).collect();
-    let distinct: HashSet<&Vec<u8>> = filled.iter().copied().collect();
-    let typed = filled.iter().any(|cell| value::classify(cell).0 != value::Kinds::NONE);
-    if typed || distinct.len() < filled.len() || filled.len() * 2 < cells.len() {
-        return false;
-    }
-    let mut again = vec![false; cells.len()];
-    for row in body {
-        for ((field, cell), again) in batch.fields(row).iter().zip(&cells).zip(&mut again) {
-            *again |= field.text(batch.bytes, dialect.quote as u8, &mut scratch) == cell.as_slice();
-        }
-    }
-    let repeated = again.iter().zip(&cells).filter(|(again, cell)| **again && !cell.is_empty()).count();
-    repeated * 2 < filled.len().max(1)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub enum Code {
     TooFewFields,
     /// More fields than columns.
     TooManyFields,
+    /// A value in a column that the table does not have, and is not to get.
+    UnknownColumn,
     /// A value that the column's type cannot hold.
     TypeMismatch,
     /// Bytes that are no text in the file's encoding.
@@ -27,9 +29,10 @@ pub const PLUGIN_CODE_PREFIX: &str = "plugin_";
 
 impl Code {
     /// Each of them.
-    pub const ALL: [Code; 7] = [
+    pub const ALL: [Code; 8] = [
         Code::TooFewFields,
         Code::TooManyFields,
+        Code::UnknownColumn,
         Code::TypeMismatch,
         Code::InvalidUtf8,
         Code::UnterminatedQuote,
@@ -42,6 +45,7 @@ impl Code {
         match self {
             Code::TooFewFields => "too_few_fields",
             Code::TooManyFields => "too_many_fields",
+            Code::UnknownColumn => "unknown_column",
             Code::TypeMismatch => "type_mismatch",
             Code::InvalidUtf8 => "invalid_utf8",
             Code::UnterminatedQuote => "unterminated_quote",

@@ -4,6 +4,8 @@
 //! blocking thread (`tokio::task::spawn_blocking`), and does its requests on the runtime whose handle it was given.
 
 mod describe;
+mod fetch;
+mod reader;
 mod source;
 mod upload;
 
@@ -13,7 +15,9 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 pub use describe::describe;
-pub use source::{CHUNKS_IN_FLIGHT, ObjectSource, RESUMES_MAX};
+pub use fetch::RESUMES_MAX;
+pub use reader::CHUNKS_IN_FLIGHT;
+pub use source::{ObjectSource, RANGE_BYTES, RANGES_IN_FLIGHT, READ_BEFORE_AHEAD_BYTES};
 pub use upload::{
     ObjectSink, PART_BYTES, PARTS_IN_FLIGHT, PARTS_MAX, PendingUpload, Upload, UploadedPart, abort, complete,
 };

@@ -4,7 +4,11 @@ use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
     io::Read,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use aws_sdk_s3::{
@@ -21,7 +25,7 @@ use hyper_util::rt::TokioIo;
 use super::*;
 use crate::{
     dataset::{Column, ColumnType, Dataset},
-    executor::{Conversion, Origin, Progress, Sink, Source, convert},
+    executor::{Conversion, Input, Origin, Progress, Sink, Source, convert},
 };
 
 /// What the small S3 holds.
@@ -31,7 +35,19 @@ struct Bucket {
     uploads: HashMap<String, OpenUpload>,
     /// Bytes after which each body of a GET breaks off.
     breaks_after: Option<usize>,
+    /// Bodies that begin here or later never come.
+    hangs_from: Option<usize>,
+    /// Bodies that do not come, and somebody waits for.
+    hanging: Arc<AtomicUsize>,
+    /// Ranges are not known: the answer is the whole object.
+    ignores_ranges: bool,
+    /// GETs after which the object is another one.
+    changes_after: Option<usize>,
+    /// Bytes that are left out at the end of each range.
+    short_by: usize,
     gets: usize,
+    /// What was asked for, in order.
+    ranges: Vec<Option<String>>,
 }
 
 /// An upload's metadata and its parts.
@@ -124,13 +140,26 @@ fn read(
     if if_match.is_some_and(|etag| etag != object.etag) {
         return refuse(412, "PreconditionFailed");
     }
-    let begin: usize =
-        range.as_deref().map_or(0, |range| range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap());
-    let bytes = object.bytes.slice(begin..);
+    let size = object.bytes.len();
+    let asked = range.clone().filter(|_| !bucket.ignores_ranges);
+    let (begin, end) = match &asked {
+        None => (0, size),
+        Some(range) => {
+            let (begin, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
+            let end = if last.is_empty() { size } else { last.parse::<usize>().unwrap() + 1 };
+            let begin: usize = begin.parse().unwrap();
+            let end = end.min(size);
+            (begin, if end - begin > 2 * bucket.short_by { end - bucket.short_by } else { end })
+        }
+    };
+    let bytes = object.bytes.slice(begin..end);
     let mut response = Response::builder()
-        .status(if begin > 0 { 206 } else { 200 })
+        .status(if asked.is_some() { 206 } else { 200 })
         .header("etag", &object.etag)
         .header("content-length", bytes.len());
+    if asked.is_some() {
+        response = response.header("content-range", format!("bytes {begin}-{}/{size}", end - 1));
+    }
     for (name, value) in &object.metadata {
         response = response.header(format!("x-amz-meta-{name}"), value);
     }
@@ -140,6 +169,18 @@ fn read(
             .unwrap();
     }
     bucket.gets += 1;
+    bucket.ranges.push(range);
+    if bucket.changes_after == Some(bucket.gets) {
+        bucket.objects.get_mut(key).unwrap().etag = "\"changed\"".to_owned();
+    }
+    if bucket.hangs_from.is_some_and(|from| begin >= from) {
+        let guard = Hanging::new(&bucket.hanging);
+        let never = stream::pending().map(move |never: Infallible| {
+            let _ = &guard;
+            match never {}
+        });
+        return response.body(BodyExt::boxed_unsync(StreamBody::new(never))).unwrap();
+    }
     let length = bucket.breaks_after.unwrap_or(bytes.len()).min(bytes.len());
     let broken = length < bytes.len();
     let data = stream::iter([Ok(Frame::data(bytes.slice(..length)))]);
@@ -149,6 +190,33 @@ fn read(
     });
     let body: Body = BodyExt::boxed_unsync(StreamBody::new(data.chain(end)));
     response.body(body).unwrap()
+}
+
+/// Counts itself while it is there.
+struct Hanging(Arc<AtomicUsize>);
+
+impl Hanging {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Hanging(Arc::clone(count))
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until that is so.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came to that: {what}");
 }
 
 /// A client of a small S3, and what that holds.
@@ -227,6 +295,137 @@ async fn an_object_that_was_overwritten_or_deleted_is_told_apart() {
     assert!(matches!(gone, Err(ObjectError::Gone { .. })));
 }
 
+/// Bytes of which no two ranges are the same.
+fn numbered(length: usize) -> Vec<u8> {
+    (0..length.div_ceil(4) as u32).flat_map(u32::to_le_bytes).take(length).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_large_object_is_read_in_ranges_and_comes_in_order() {
+    let (client, shared) = small_s3().await;
+    let bytes = numbered(3_000_001);
+    put(&shared, "a.csv", &bytes, "\"one\"");
+    let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(70_000);
+    assert!(read_all(source).await.unwrap() == bytes);
+    let mut ranges: Vec<String> = shared.lock().unwrap().ranges.iter().map(|range| range.clone().unwrap()).collect();
+    assert_eq!(ranges.len(), 43);
+    assert_eq!((ranges[0].as_str(), ranges[1].as_str()), ("bytes=0-69999", "bytes=70000-139999"));
+    ranges.sort();
+    ranges.dedup();
+    assert_eq!(ranges.len(), 43, "none is fetched twice");
+    assert!(ranges.contains(&"bytes=2940000-3000000".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_range_that_breaks_off_or_is_cut_short_is_taken_up_where_it_broke() {
+    for (breaks_after, short_by) in [(Some(40_000), 0), (None, 25_000)] {
+        let (client, shared) = small_s3().await;
+        let bytes = numbered(200_000);
+        put(&shared, "a.csv", &bytes, "\"one\"");
+        shared.lock().unwrap().breaks_after = breaks_after;
+        shared.lock().unwrap().short_by = short_by;
+        let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(65_000);
+        assert!(read_all(source).await.unwrap() == bytes);
+        assert!(shared.lock().unwrap().gets > 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_without_a_byte_is_taken_up_so_many_times_and_no_more() {
+    let (client, shared) = small_s3().await;
+    put(&shared, "a.csv", &numbered(10_000), "\"one\"");
+    shared.lock().unwrap().breaks_after = Some(0);
+    let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(5000);
+    let error = read_all(source).await.unwrap_err();
+    assert!(error.to_string().contains("at byte 0"), "{error}");
+    assert_eq!(shared.lock().unwrap().gets, 1 + RESUMES_MAX as usize);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_object_that_changes_between_two_ranges_is_noticed() {
+    let (client, shared) = small_s3().await;
+    put(&shared, "a.csv", &numbered(100_000), "\"one\"");
+    shared.lock().unwrap().changes_after = Some(2);
+    let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(30_000);
+    let error = read_all(source).await.unwrap_err();
+    assert!(matches!(ObjectError::of(&error), Some(ObjectError::Changed { .. })), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_that_does_not_know_ranges_is_read_as_one_body_even_where_it_breaks() {
+    for breaks_after in [None, Some(90_000)] {
+        let (client, shared) = small_s3().await;
+        let bytes = numbered(100_000);
+        put(&shared, "a.csv", &bytes, "\"one\"");
+        shared.lock().unwrap().ignores_ranges = true;
+        shared.lock().unwrap().breaks_after = breaks_after;
+        let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(30_000);
+        match breaks_after {
+            None => assert!(read_all(source).await.unwrap() == bytes),
+            // Each answer begins at the beginning and breaks at the same byte: there is no getting past it.
+            Some(at) => {
+                let error = read_all(source).await.unwrap_err();
+                assert!(error.to_string().contains(&format!("at byte {at}")), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn whoever_looks_at_the_beginning_alone_fetches_one_range() {
+    let (client, shared) = small_s3().await;
+    put(&shared, "a.csv", &numbered(500_000), "\"one\"");
+    let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(100_000);
+    let look = move || source.open().unwrap().read_exact(&mut [0; 50_000]).unwrap();
+    tokio::task::spawn_blocking(look).await.unwrap();
+    assert_eq!(shared.lock().unwrap().ranges, [Some("bytes=0-99999".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn ranges_are_fetched_at_once_and_all_stop_when_the_reader_is_dropped() {
+    let (client, shared) = small_s3().await;
+    let begin = READ_BEFORE_AHEAD_BYTES as usize;
+    put(&shared, "a.csv", &numbered(2 * begin), "\"one\"");
+    shared.lock().unwrap().hangs_from = Some(begin);
+    let hanging = Arc::clone(&shared.lock().unwrap().hanging);
+    let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap().in_ranges(128 * 1024);
+    let enough = Arc::new(AtomicBool::new(false));
+    let until_enough = Arc::clone(&enough);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut reader = source.open().unwrap();
+        reader.read_exact(&mut vec![0; begin]).unwrap();
+        let mut interrupted = 0;
+        while !until_enough.load(Ordering::SeqCst) {
+            let error = reader.read(&mut [0; 1]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Interrupted, "a read that waits says so from time to time");
+            interrupted += 1;
+        }
+        interrupted
+    });
+    until("all are on their way", || hanging.load(Ordering::SeqCst) == RANGES_IN_FLIGHT).await;
+    enough.store(true, Ordering::SeqCst);
+    assert!(reading.await.unwrap() > 0);
+    until("none is on its way", || hanging.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_run_that_is_cancelled_does_not_wait_for_an_object_that_does_not_come() {
+    let (client, shared) = small_s3().await;
+    put(&shared, "a.csv", b"a\n1\n", "\"one\"");
+    shared.lock().unwrap().hangs_from = Some(0);
+    let hanging = Arc::clone(&shared.lock().unwrap().hanging);
+    let source = ObjectSource::current(client, "bucket", "a.csv").await.unwrap();
+    let progress = Arc::new(Progress::new());
+    let of_run = Arc::clone(&progress);
+    let run = tokio::task::spawn_blocking(move || {
+        crate::executor::infer(&source, &crate::dataset::CsvOptions::default(), false, &of_run)
+    });
+    until("it is on its way", || hanging.load(Ordering::SeqCst) == 1).await;
+    progress.cancel();
+    assert!(matches!(run.await.unwrap(), Err(crate::executor::Error::Cancelled)));
+    until("it is not any more", || hanging.load(Ordering::SeqCst) == 0).await;
+}
+
 async fn upload(client: &Client, bytes: Vec<u8>) -> PendingUpload {
     let handle = tokio::runtime::Handle::current();
     let metadata = HashMap::from([("lake-run".to_owned(), "r1".to_owned())]);
@@ -272,14 +471,21 @@ async fn an_upload_that_is_dropped_is_aborted() {
     let handle = tokio::runtime::Handle::current();
     let mut sink = ObjectSink::new(client, handle, "bucket", "d", "r", HashMap::new());
     tokio::task::spawn_blocking(move || drop(sink.rejects().unwrap())).await.unwrap();
-    for _ in 0..1000 {
-        if shared.lock().unwrap().uploads.is_empty() {
-            return;
-        }
-        tokio::task::yield_now().await;
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    panic!("the upload is still open");
+    until("the upload is gone", || shared.lock().unwrap().uploads.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_upload_that_is_dropped_with_parts_on_their_way_is_aborted() {
+    let (client, shared) = small_s3().await;
+    let handle = tokio::runtime::Handle::current();
+    let mut sink = ObjectSink::new(client, handle, "bucket", "d", "r", HashMap::new());
+    let write = move || {
+        let mut output = sink.data().unwrap();
+        io::Write::write_all(&mut output, &vec![7; PART_BYTES * 3]).unwrap();
+    };
+    tokio::task::spawn_blocking(write).await.unwrap();
+    until("the upload is gone", || shared.lock().unwrap().uploads.is_empty()).await;
+    assert!(shared.lock().unwrap().objects.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -295,8 +501,9 @@ async fn an_object_is_converted_into_objects() {
         let columns =
             [Column { name: "a".into(), ty: ColumnType::Int64 }, Column { name: "b".into(), ty: ColumnType::String }];
         let origin = Origin { uri: source.name().to_owned(), etag: Some(source.etag().to_owned()) };
-        let conversion = Conversion { dataset: &dataset, columns: &columns, transform: None, origin, dialect: None };
-        let converted = convert(&source, &conversion, &mut sink, &Progress::new()).unwrap();
+        let input = Input { source: &source, origin, dialect: None };
+        let conversion = Conversion::of(&dataset, &columns, None);
+        let converted = convert(&[input], &conversion, &mut sink, &Progress::new()).unwrap();
         assert_eq!((converted.report.kept, converted.report.rejected), (2, 1));
         [converted.data, converted.rejects].map(|upload| upload.unwrap().finish_parts().unwrap())
     };

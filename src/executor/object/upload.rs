@@ -223,14 +223,18 @@ impl Write for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        for part in self.in_flight.drain(..) {
-            part.abort();
-        }
         if self.handed_over {
             return;
         }
+        let parts = mem::take(&mut self.in_flight);
         let (target, pending) = (Arc::clone(&self.target), self.pending.clone());
         self.target.handle.spawn(async move {
+            // First the parts: one that arrives after the upload was aborted stays, and is paid for
+            // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>).
+            for part in parts {
+                part.abort();
+                let _ = part.await;
+            }
             if let Err(error) = abort(&target.client, &target.bucket, &pending).await {
                 tracing::warn!(%error, "an upload that is not needed stays until the bucket's lifecycle rule takes it");
             }

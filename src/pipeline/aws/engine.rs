@@ -14,11 +14,14 @@ use super::Aws;
 use crate::{
     dataset::{Column, Dataset},
     executor::{
-        self, Conversion, Dialect, Origin, Progress, Source, Through,
+        self, Conversion, Dialect, Input, Origin, Progress, Source, Through,
         object::{self, ObjectError, ObjectSink, ObjectSource},
         transform::{Deadline, Limits, PluginError},
     },
-    pipeline::ports::{Clock, Engine, EngineError, Inferred, Job, Product, SourceObject},
+    pipeline::{
+        ports::{Clock, Engine, EngineError, Inferred, Job, Product, SourceObject},
+        schema::SCHEMA_MISMATCH,
+    },
 };
 
 /// Metadata of an output: hash of the configuration that it was made with.
@@ -30,8 +33,15 @@ const PLUGIN_METADATA: &str = "lake-plugin";
 impl Engine for Aws {
     type Dialect = Dialect;
 
-    async fn infer(&self, dataset: &Dataset, source: &SourceObject) -> Result<Inferred<Dialect>, EngineError> {
-        let (reader, options) = (self.reader(source), dataset.csv.clone());
+    async fn infer(
+        &self,
+        dataset: &Dataset,
+        source: &SourceObject,
+        known: &[Column],
+    ) -> Result<Inferred<Dialect>, EngineError> {
+        let (reader, mut options) = (self.reader(source), dataset.csv.clone());
+        // Where nothing but text is in the file, its header is known by the names of the table's columns only.
+        options.header = options.header.or((!known.is_empty()).then_some(true));
         let inference = blocking(move || executor::infer(&reader, &options, false, &Progress::new())).await?;
         match inference {
             Ok(found) => Ok(Inferred { columns: found.columns, rows: found.rows, dialect: Some(found.dialect) }),
@@ -73,8 +83,9 @@ impl Engine for Aws {
         let dialect = job.dialect;
         let product = blocking(move || {
             let transform = plugin.as_ref().map(|plugin| Through { plugin, deadline });
-            let conversion = Conversion { dataset: &dataset, columns: &columns, transform, origin, dialect };
-            let converted = executor::convert(&reader, &conversion, &mut sink, &Progress::new())
+            let input = Input { source: &reader, origin, dialect };
+            let conversion = Conversion::of(&dataset, &columns, transform);
+            let converted = executor::convert(&[input], &conversion, &mut sink, &Progress::new())
                 .map_err(|error| Failed { error: classify(&error), handed_over: None })?;
             let finish = |upload: object::Upload| upload.finish_parts().map_err(|error| classify(&error));
             let data = converted.data.map(finish).transpose();
@@ -133,6 +144,9 @@ fn classify(error: &(dyn StdError + 'static)) -> EngineError {
         _ => {}
     }
     match error.downcast_ref::<executor::Error>() {
+        Some(executor::Error::Schema { unknown, .. }) if !unknown.is_empty() => {
+            EngineError::UnknownColumns { names: unknown.clone(), message }
+        }
         Some(known) if known.is_permanent() => EngineError::Input { code: code(known).into(), message },
         _ => EngineError::Retriable(message),
     }
@@ -152,7 +166,10 @@ fn code(error: &executor::Error) -> &'static str {
     match error {
         Error::Empty { .. } => "empty",
         Error::NotCsv { .. } => "not_csv",
-        Error::Schema { .. } => "schema_mismatch",
+        Error::Damaged { .. } => "damaged",
+        Error::Schema { .. } => SCHEMA_MISMATCH,
+        Error::TooManyRejects { .. } => "too_many_rejects",
+        Error::Ragged { .. } => "ragged",
         Error::Header { .. } => "header",
         Error::Option { .. } => "csv_option",
         Error::Quotes { .. } => "unbalanced_quotes",
@@ -200,6 +217,31 @@ mod tests {
         let EngineError::Input { code, message } = classify(&error) else { panic!("retriable") };
         assert_eq!(code, "not_csv");
         assert!(message.contains("gzip"));
+    }
+
+    #[test]
+    fn columns_that_are_not_the_tables_are_told_by_name_and_rows_that_do_not_fit_by_a_code_of_their_own() {
+        let name = || "s3://raw/in/a.csv".to_owned();
+        let schema = |unknown: &[&str]| executor::Error::Schema {
+            name: name(),
+            message: "no".into(),
+            unknown: unknown.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let EngineError::UnknownColumns { names, message } = classify(&schema(&["b", "c"])) else { panic!("other") };
+        assert_eq!((names.join(" "), message.as_str()), ("b c".to_owned(), "s3://raw/in/a.csv: no"));
+        let code_of = |error| match classify(&error) {
+            EngineError::Input { code, message } => (code, message),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code_of(schema(&[])).0, SCHEMA_MISMATCH);
+        let allowed = "0.5%".parse().unwrap();
+        let first = "line 3: type_mismatch".to_owned();
+        let (code, message) =
+            code_of(executor::Error::TooManyRejects { name: name(), rejected: 7, read: 1000, allowed, first });
+        assert!(code == "too_many_rejects" && message.contains("7 of 1000 rows"), "{message}");
+        assert!(message.contains("max_rejects = 0.5%") && message.contains("line 3: type_mismatch"), "{message}");
+        let (code, message) = code_of(executor::Error::Ragged { name: name(), line: 3, message: "4 fields".into() });
+        assert!(code == "ragged" && message.contains("line 3: 4 fields"), "{message}");
     }
 
     #[test]

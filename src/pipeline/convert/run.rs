@@ -16,7 +16,7 @@ use crate::{
             put_decisively, run_id,
         },
         ports::{Cloud, Condition, EngineError, Head, Job, Product, Shape, SourceObject, Table, Upload},
-        schema::{self, Target, Terms, Unsettled},
+        schema::{self, Refused, Target, Terms, Unsettled},
     },
 };
 
@@ -40,11 +40,11 @@ impl<C: Cloud> Converter<'_, C> {
             Some(commit) => commit.value.clone(),
             None => Commit::new(&claimed.marker.dataset, &claimed.marker.key),
         };
-        let (shape, replaces) = (target.shape.clone(), target.replaces.clone());
-        let product = match self.product(situation.dataset, source, target, base.generation + 1).await {
-            Ok(product) => product,
-            Err(EngineError::Changed) => return Ok(CHANGED),
-            Err(error) => return Err(error.into()),
+        let converted = self.converted(situation.dataset, source, terms, target, base.generation + 1).await;
+        let (Target { shape, replaces, added, .. }, product) = match converted {
+            Ok(converted) => converted,
+            Err(Unsettled::Changed) => return Ok(CHANGED),
+            Err(Unsettled::Failed(failure)) => return Err(failure),
         };
         // Not before the transform has shown on a whole object that it can do it.
         if let Some(table) = &replaces
@@ -52,7 +52,8 @@ impl<C: Cloud> Converter<'_, C> {
         {
             return Ok(Step::Again("the table changed while the object was converted"));
         }
-        let attempt = self.attempt(situation, &source.head, &base, shape, product);
+        let mut attempt = self.attempt(situation, &source.head, &base, shape, product);
+        attempt.run.new_columns = added;
         let Some(commit) = self.decide(situation.commit.as_ref(), &base, attempt).await? else {
             return Ok(Step::Again("somebody else decided first"));
         };
@@ -67,12 +68,33 @@ impl<C: Cloud> Converter<'_, C> {
         self.clear(claimed, Outcome::Committed { run }).await
     }
 
+    /// The uploads of this source, and what they were made for: where it brings columns that the table does not have,
+    /// the table may get them, once.
+    async fn converted(
+        &self,
+        dataset: &Dataset,
+        source: &SourceObject,
+        terms: Terms,
+        target: Target<C::Dialect>,
+        generation: u64,
+    ) -> Result<(Target<C::Dialect>, Product), Unsettled> {
+        let (unknown, message) = match self.product(dataset, source, &target, generation).await {
+            Ok(product) => return Ok((target, product)),
+            Err(EngineError::UnknownColumns { names, message }) => (names, message),
+            Err(error) => return Err(Unsettled::of(error)),
+        };
+        let refused = Refused { target, unknown, message };
+        let target = schema::evolve(self.cloud, dataset, source, terms, refused).await?;
+        let product = self.product(dataset, source, &target, generation).await.map_err(Unsettled::of)?;
+        Ok((target, product))
+    }
+
     /// The uploads of this source, or none of them when there is no row to write.
     async fn product(
         &self,
         dataset: &Dataset,
         source: &SourceObject,
-        target: Target<C::Dialect>,
+        target: &Target<C::Dialect>,
         generation: u64,
     ) -> Result<Product, EngineError> {
         if target.input.is_empty() {
@@ -86,7 +108,7 @@ impl<C: Cloud> Converter<'_, C> {
             source,
             columns: &target.input,
             work_ends_at: self.invocation.work_ends_at(),
-            dialect: target.dialect,
+            dialect: target.dialect.clone(),
             data_key: ledger::data_key(&dataset.name, &source.key, generation),
             rejects_key: ledger::rejects_key(&dataset.name, &source.key, generation),
         };
@@ -201,6 +223,7 @@ impl<C: Cloud> Converter<'_, C> {
             outcome,
             generation: None,
             error: None,
+            new_columns: Vec::new(),
             report,
             request_id: invocation.request_id.clone(),
             attempt: claimed.marker.attempts,

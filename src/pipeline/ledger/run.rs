@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::runs_prefix;
-use crate::executor::Report;
+use crate::{dataset::Column, executor::Report};
 
 /// Report of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Run {
     pub generation: Option<u64>,
     /// Why not, when it did not: code and message.
     pub error: Option<(String, String)>,
+    /// Columns that the table got for it. Those that a try before this one has added are not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_columns: Vec<Column>,
     /// What was counted, and how long it took; zeros when it did not get that far.
     pub report: Report,
     /// Lambda's request id: its log lines bear it.

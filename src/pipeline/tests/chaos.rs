@@ -55,7 +55,7 @@ fn fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        3 => (0..2_usize, 0..5_usize).prop_map(|(key, content)| Happening::Upload { key, content }),
+        3 => (0..2_usize, 0..CONTENTS.len()).prop_map(|(key, content)| Happening::Upload { key, content }),
         1 => (0..2_usize).prop_map(|key| Happening::Delete { key }),
         3 => (0..2_usize).prop_map(|key| Happening::Tell { key }),
         4 => fault().prop_map(|fault| Happening::Start { fault }),
@@ -76,7 +76,8 @@ fn happening_with_plugins() -> impl Strategy<Value = Happening> {
     ]
 }
 
-const CONTENTS: [&str; 5] = ["one", "two with a reject", "bad", "", "three"];
+const CONTENTS: [&str; 8] =
+    ["one", "two with a reject", "bad", "", "three", "four with b", "five with b as text", "two with c and b"];
 
 fn start(world: &World, marker: String, number: usize, fault: Option<(usize, Fault)>) -> Task {
     let (world, process) = (world.clone(), world.process_with(fault));

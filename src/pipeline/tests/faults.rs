@@ -44,6 +44,21 @@ fn a_first_conversion_converges_after_any_fault_at_any_call() {
 }
 
 #[test]
+fn a_conversion_that_adds_columns_converges_after_any_fault_at_any_call() {
+    at_every_call(
+        |world| {
+            world.put_and_tell("in/0.csv", "one");
+            world.convert("r0", "in/0.csv").unwrap();
+            world.put_and_tell(KEY, "two with b");
+        },
+        |world| {
+            assert_eq!(world.rows(), ["one", "two with b"]);
+            assert_eq!(world.table_columns().len(), 2);
+        },
+    );
+}
+
+#[test]
 fn a_superseding_conversion_converges_after_any_fault_at_any_call() {
     at_every_call(
         |world| {

@@ -6,6 +6,7 @@ mod conversion;
 mod crawl_chaos;
 mod crawling;
 mod deciding;
+mod evolving;
 mod faults;
 mod noting;
 mod reading;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    dataset::{CatalogMode, Column, ColumnType, Dataset, Manifest},
+    dataset::{CatalogMode, Column, ColumnType, Dataset, Manifest, SchemaChange},
     pipeline::{
         Invocation,
         backfill::{self, ColumnChange, Driven},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use crawler::{CRAWLER, CrawlerSim};
-pub use engine::{PLUGINS, column, columns_by, transform};
+pub use engine::{PLUGINS, column, columns_by, columns_of, transform};
 
 use engine::{made_of, plugin_of_hash};
 
@@ -66,6 +66,7 @@ pub struct Inner {
     pub catalog: Option<CatalogMode>,
     /// What the dataset is deployed with, by its name in [`PLUGINS`].
     pub plugin: Option<&'static str>,
+    pub schema_change: Option<SchemaChange>,
     pub crawler: CrawlerSim,
     pub told: Vec<Telling>,
     /// Promises that were broken on the way, and cannot be seen at the end.
@@ -110,7 +111,8 @@ impl World {
         let dataset = Dataset::new(DATASET, "in/");
         let catalog = self.lock().catalog.unwrap_or(CatalogMode::Direct);
         let transform = self.lock().plugin.map(transform);
-        Manifest::new(vec![Dataset { catalog, transform, ..dataset }])
+        let schema_change = self.lock().schema_change;
+        Manifest::new(vec![Dataset { catalog, transform, schema_change, ..dataset }])
     }
 
     pub fn dataset(&self) -> Dataset {
@@ -124,6 +126,12 @@ impl World {
 
     pub fn table_columns(&self) -> Vec<Column> {
         self.lock().tables[DATASET].shape.columns.clone()
+    }
+
+    /// The columns by which the dataset's files are read.
+    pub fn source_columns(&self) -> Vec<Column> {
+        let shape = self.lock().tables[DATASET].shape.clone();
+        shape.source_columns.unwrap_or(shape.columns)
     }
 
     /// What a backfill would do.
@@ -271,6 +279,7 @@ impl World {
                 let data = current.files.iter().find(|file| file.role == Role::Data);
                 let body = data.and_then(|file| self.lock().objects.get(&file.key).map(|(_, body)| body.clone()));
                 assert_eq!(body.as_deref(), made.as_deref().map(str::as_bytes), "{key}: its file holds other rows");
+                self.assert_has_columns_of(content, key);
                 let parked = self.parked(key);
                 let void = parked.as_ref().is_none_or(|parked| parked.is_void(Some(&current)));
                 let is_backfills = parked.as_ref().is_some_and(|it| it.run.report.plugin_hash != current.plugin_hash);
@@ -327,6 +336,17 @@ impl World {
         if sources.iter().any(|key| self.current(key).as_ref().is_some_and(has_rows)) {
             for column in columns_by(plugin, &[column("a", ColumnType::Int64)]) {
                 assert!(columns.contains(&column), "the table has {columns:?}, the files have {column:?}");
+            }
+        }
+    }
+
+    /// Every column of a committed file is one that files are read by, unless its rows are set aside.
+    fn assert_has_columns_of(&self, content: &str, key: &str) {
+        let is_for_all = self.lock().schema_change != Some(SchemaChange::Reject);
+        if has_rows(content) && is_for_all {
+            let known = self.source_columns();
+            for column in columns_of(content) {
+                assert!(known.iter().any(|it| it.name == column.name), "{key}: {} is forgotten", column.name);
             }
         }
     }

@@ -100,15 +100,16 @@ fn long(line: usize, value: i64) -> String {
 
 #[test]
 fn a_plugin_that_stops_in_the_middle_is_named_with_the_lines_and_leaves_nothing() {
-    // The first batch has the header on top of its rows.
-    let lines = format!("in lines {} to {}", BATCH_ROWS_MAX + 1, 2 * BATCH_ROWS_MAX);
+    // The header is on the first line.
+    let lines = format!("in lines {} to {}", BATCH_ROWS_MAX + 2, 2 * BATCH_ROWS_MAX + 1);
     for (value, said) in [(-1, "it panicked"), (-2, "this batch must not be")] {
         let folder = tempfile::tempdir().unwrap();
         let mut sink = FileSink::new(folder.path().join("data"), folder.path().join("rejects"));
         let source = Memory::new(long(10_000, value));
         let table = columns("id string, v int64");
-        let error =
-            convert_all(&[input(&source)], &dataset(), &table, by_value(), &mut sink, &Progress::new()).unwrap_err();
+        let dataset = dataset();
+        let conversion = Conversion::of(&dataset, &table, by_value());
+        let error = convert(&[input(&source)], &conversion, &mut sink, &Progress::new()).unwrap_err();
         let Error::Plugin { name, source } = &error else { panic!("{error}") };
         let message = source.to_string();
         assert_eq!(name, "memory.csv");
@@ -190,7 +191,7 @@ proptest! {
             }
             text.push_str(&format!("\"{id}\",{cell}\n"));
         }
-        let csv = CsvOptions { delimiter: Some(','), quote: Some('"'), header: Some(true), ..CsvOptions::default() };
+        let csv = CsvOptions { delimiter: Some(','), quote: Some('"'.into()), header: Some(true), ..CsvOptions::default() };
         let dataset = Dataset { csv, ..dataset() };
         let source = Memory::in_steps(&text, step);
         let outcome = run_all(&[input(&source)], "id string, v int64", &dataset, by_value()).unwrap();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::executor::tests::Memory;
+use crate::{dataset::ColumnType, executor::tests::Memory};
 
 fn infer_with(text: &str, options: &CsvOptions) -> Result<Inference, Error> {
     infer(&Memory::new(text), options, false, &Progress::new())
@@ -33,7 +33,7 @@ fn leading_zeros_and_digits_beyond_64_bits_stay_text() {
 
 #[test]
 fn integers_that_a_double_cannot_hold_are_not_mixed_with_doubles() {
-    assert_eq!(types("a,b\n9007199254740993,1\n1.5,1\n"), ["a string", "b int64"]);
+    assert_eq!(types("a,b\n9007199254740993,1\n1.5,1\n"), ["a decimal(17,1)", "b int64"]);
 }
 
 #[test]

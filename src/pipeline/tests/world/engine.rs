@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{BAD, Inner, Process, has_rows};
 use crate::{
-    dataset::{Column, ColumnType, Dataset, Transform},
+    dataset::{Column, ColumnType, Dataset, SchemaChange, Transform},
     executor::Report,
     pipeline::{
         ledger::key_hash,
@@ -57,6 +57,31 @@ pub fn columns_by(plugin: Option<&str>, input: &[Column]) -> Vec<Column> {
     columns
 }
 
+/// Content that contains it has a column more, of whole numbers.
+pub const WITH_B: &str = "with b";
+/// Content that contains it has that column as text.
+pub const WITH_TEXT_IN_B: &str = "with b as text";
+/// Content that contains it has a third column, and `b` behind it.
+pub const WITH_C: &str = "with c and b";
+/// Content that begins so has nothing in common with other content.
+pub const STRANGE: &str = "strange";
+
+/// The columns of a source.
+pub fn columns_of(content: &str) -> Vec<Column> {
+    let mut columns = vec![column("a", ColumnType::Int64)];
+    match content {
+        "" => columns.clear(),
+        _ if content.starts_with(STRANGE) => columns = vec![column("colour", ColumnType::String)],
+        _ if content.contains(WITH_TEXT_IN_B) => columns.push(column("b", ColumnType::String)),
+        _ if content.contains(WITH_C) => {
+            columns.extend([column("c", ColumnType::Date), column("b", ColumnType::Int64)]);
+        }
+        _ if content.contains(WITH_B) => columns.push(column("b", ColumnType::Int64)),
+        _ => {}
+    }
+    columns
+}
+
 /// The data file that `plugin` makes of a source; none without a row.
 pub fn made_of(plugin: Option<&str>, content: &str) -> Option<String> {
     match plugin {
@@ -74,11 +99,10 @@ fn engine_error(error: CloudError) -> EngineError {
 impl Engine for Process {
     type Dialect = ();
 
-    async fn infer(&self, _: &Dataset, source: &SourceObject) -> Result<Inferred<()>, EngineError> {
+    async fn infer(&self, _: &Dataset, source: &SourceObject, _: &[Column]) -> Result<Inferred<()>, EngineError> {
         let content = self.read(source).await?;
         let rows = u64::from(has_rows(&content));
-        let columns = if content.is_empty() { Vec::new() } else { vec![column("a", ColumnType::Int64)] };
-        Ok(Inferred { columns, rows, dialect: Some(()) })
+        Ok(Inferred { columns: columns_of(&content), rows, dialect: Some(()) })
     }
 
     async fn open(&self, dataset: &Dataset, input: &[Column], _: Timestamp) -> Result<Vec<Column>, EngineError> {
@@ -98,6 +122,14 @@ impl Engine for Process {
         let plugin = job.dataset.transform.as_ref().map(|transform| transform.name.as_str());
         self.load(job.dataset).await?;
         let content = self.read(job.source).await?;
+        let is_asked_for = |name: &String| job.columns.iter().any(|column| column.name == *name);
+        let mut unknown: Vec<String> = columns_of(&content).into_iter().map(|column| column.name).collect();
+        unknown.retain(|name| !is_asked_for(name));
+        let sets_aside = job.dataset.schema_change() == SchemaChange::Reject;
+        if !unknown.is_empty() && !sets_aside {
+            let message = format!("{}: the table has no column {}", job.source.key, unknown.join(", "));
+            return Err(EngineError::UnknownColumns { names: unknown, message });
+        }
         let plugin_hash = job.dataset.plugin_hash().map(str::to_owned);
         let mut report = Report { config_hash: job.dataset.config_hash(), plugin_hash, ..Report::default() };
         report.bytes_read = job.source.head.bytes;
@@ -120,7 +152,8 @@ impl Engine for Process {
             let message = format!("{}: plugin traps stopped in lines 2 to 3: unreachable", job.source.key);
             return Err(EngineError::Input { code: "plugin_trapped".into(), message });
         }
-        if content.contains("reject") {
+        // Of a file with a column too many, one row has a value in it, and another has none.
+        if content.contains("reject") || !unknown.is_empty() {
             report.rejected = 1;
             rejects = Some(self.upload_part(&job.rejects_key, "rejected").await?);
         }
