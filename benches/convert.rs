@@ -1,4 +1,4 @@
-//! Throughput and peak memory of one conversion on one thread, and what a transform costs it:
+//! Throughput and peak memory of one conversion with one worker, and what a transform costs it:
 //! `cargo bench --bench convert [-- MEGABYTES]`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -14,7 +14,7 @@ use std::{
 use lake::{
     dataset::{CsvOptions, DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Dataset, Transform},
     executor::{
-        Conversion, Inference, Origin, Progress, Report, Sink, Source, Through, convert, infer,
+        Conversion, Inference, Input, Origin, Progress, Report, Resources, Sink, Source, Through, convert, infer,
         transform::{Deadline, Host, Meter, Plugin},
     },
 };
@@ -152,16 +152,19 @@ fn peak_memory() -> String {
     line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
 }
 
+/// What the benchmark measures itself against over time: a conversion on one thread.
+const ONE_WORKER: Resources = Resources { workers: 1, text_bytes: 64 * 1024 * 1024 };
+
 fn conversion<'a>(dataset: &'a Dataset, found: &'a Inference, transform: Option<Through<'a>>) -> Conversion<'a> {
-    let dialect = Some(found.dialect.clone());
-    Conversion { dataset, columns: &found.columns, transform, origin: Origin::default(), dialect }
+    Conversion { resources: ONE_WORKER, ..Conversion::of(dataset, &found.columns, transform) }
 }
 
 /// The quickest of some runs: its seconds, and its report.
 fn quickest(source: &Synthetic, conversion: &Conversion<'_>, runs: usize) -> (f64, Report) {
     let run = |_| {
         let begun = Instant::now();
-        let converted = convert(source, conversion, &mut Nowhere, &Progress::new()).expect("the input is fine");
+        let input = Input { source, origin: Origin::default(), dialect: None };
+        let converted = convert(&[input], conversion, &mut Nowhere, &Progress::new()).expect("the input is fine");
         (begun.elapsed().as_secs_f64(), converted.report)
     };
     (0..runs).map(run).min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is a run")

@@ -10,7 +10,7 @@ use arrow::{
 use lake::{
     dataset::{Column, ColumnType, CsvOptions, Dataset},
     executor::{
-        Conversion, Origin, Progress, Sink, convert, infer,
+        Conversion, Input, Origin, Progress, Sink, convert, infer,
         local::FileSource,
         parquet::rows,
         transform::{Deadline, Host, Limits, Meter, Plugin, Transformed},
@@ -84,8 +84,9 @@ fn batches() -> Vec<RecordBatch> {
         let found = infer(&source, &CsvOptions::default(), false, &Progress::new()).expect("a month of flights");
         assert_eq!(found.columns, columns());
         let (columns, origin, dialect) = (&found.columns[..], Origin::default(), Some(found.dialect));
-        let conversion = Conversion { dataset: &dataset, columns, transform: None, origin, dialect };
-        let converted = convert(&source, &conversion, &mut Memory, &Progress::new()).expect("a month of flights");
+        let input = Input { source: &source, origin, dialect };
+        let conversion = Conversion::of(&dataset, columns, None);
+        let converted = convert(&[input], &conversion, &mut Memory, &Progress::new()).expect("a month of flights");
         let months = rows(converted.data.expect("rows").into(), usize::MAX).expect("Parquet");
         concat_batches(&months[0].schema(), &months).expect("batches of one table")
     });

@@ -314,3 +314,6 @@ impl<C, P> Feeder<C, P> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,8 +142,8 @@ impl Grid {
     /// Takes rows out of it.
     pub fn remove(&mut self, is_bad: &[bool]) {
         let mut kept = 0;
-        for row in 0..self.rows.len() {
-            if !is_bad[row] {
+        for (row, is_bad) in is_bad.iter().enumerate() {
+            if !is_bad {
                 self.rows[kept] = self.rows[row];
                 self.fields.copy_within(row * self.width..(row + 1) * self.width, kept * self.width);
                 kept += 1;

@@ -19,8 +19,13 @@ fn blocks(text: &[u8], limits: Limits) -> Vec<Block> {
     std::iter::from_fn(|| blocks.next().unwrap()).collect()
 }
 
-/// Lines and offsets of faults, and the text of whole records, by the splitter that reads record by record.
-fn by_records(text: &[u8]) -> (Vec<(u64, u64, Code)>, Vec<(u64, u64, Vec<u8>)>) {
+/// Line, offset and code.
+type Broken = (u64, u64, Code);
+/// Line, offset and text.
+type Whole = (u64, u64, Vec<u8>);
+
+/// Faults and whole records by the splitter that reads record by record.
+fn by_records(text: &[u8]) -> (Vec<Broken>, Vec<Whole>) {
     let limits = split::Limits { block: 1 << 20, rows: 1 << 20, record: 64, rescan: 1 << 40 };
     let mut splitter = Splitter::new(text, &dialect(), 0, limits);
     let (mut faults, mut rows) = (Vec::new(), Vec::new());

@@ -256,7 +256,7 @@ fn take_month(rest: &mut &[u8]) -> Option<u32> {
     let (word, behind) = rest.split_at(length);
     let is =
         |name: &&str| word.eq_ignore_ascii_case(name.as_bytes()) || word.eq_ignore_ascii_case(&name.as_bytes()[..3]);
-    let month = NAMES.iter().position(|name| is(name))?;
+    let month = NAMES.iter().position(is)?;
     *rest = behind;
     Some(month as u32 + 1)
 }
