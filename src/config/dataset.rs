@@ -13,8 +13,9 @@ use crate::dataset::{CatalogMode, Column, ColumnType, Compression, DEFAULT_ROW_G
 
 /// Smallest `row_group_bytes`, 1 MiB: below it, footers and dictionaries outweigh the data.
 pub const ROW_GROUP_BYTES_MIN: u64 = 1024 * 1024;
-/// Largest `row_group_bytes`, 512 MiB: a row group is encoded in memory.
-pub const ROW_GROUP_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Largest `row_group_bytes`, 64 MiB: three of them in memory, not even compressible, are within what a conversion may
+/// use ([`crate::executor::MEMORY_BYTES`]).
+pub const ROW_GROUP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Most datasets of a lake: the raw bucket has one notification entry for each, and S3 takes a hundred
 /// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>, event notifications).

@@ -462,7 +462,7 @@ fn datasets_need_sound_values() {
     lake.toml:14: `ZSTD` is not a value of `dataset.d.parquet.compression`
       did you mean `zstd`?
     lake.toml:15: `dataset.d.parquet.row_group_bytes` is out of range
-      from 1048576 to 536870912; the default is 67108864
+      from 1048576 to 67108864; the default is 33554432
     "#);
     assert_snapshot!(problems(&format!("{MINIMAL}[[dataset]]\nname = \"f\"\n")), @r"
     lake.toml:3: `dataset` must be a table, not an array

@@ -7,11 +7,16 @@
 //! line, byte offset, column, code, message and raw text, whether lake or a plugin has rejected it. A plugin's codes
 //! stay as they are; one that is also lake's gets [`csv::PLUGIN_CODE_PREFIX`] before it, so that the two are told apart.
 //!
-//! A source is read twice at most: [`infer`] finds dialect and types out over the whole input, [`convert`] decodes
-//! it and, where the dataset has a transform, puts it through the plugin a batch at a time. Memory is bounded whatever
-//! the input's size: one block of records ([`csv::BLOCK_BYTES`], or one record of at most [`csv::RECORD_BYTES_MAX`]),
-//! its columns, what a plugin makes of them within its [`transform::Limits`], and one row group in the making
-//! ([`parquet::ROW_GROUP_MEMORY_BYTES_MAX`]).
+//! The way of the bytes: `csv::text` unpacks and decodes them, `csv::blocks` cuts the text at ends of records; these
+//! two run on one thread. Groups of blocks then go side by side through `csv::grid` (where are the fields),
+//! `csv::decode` (typed columns) and `parquet` (an encoded row group), and are put one behind the other as they came
+//! (`schedule`). With a transform, what is decoded goes through the plugin in the order of the file before it is
+//! encoded. The same bytes come out for the same bytes in, whatever the number of threads.
+//!
+//! Types that nobody has said are guessed by the beginning of each input, and found out over all of it when a later
+//! value refutes the guess. Memory is bounded whatever the input's size, by [`MEMORY_BYTES`]: text under way
+//! ([`Resources::text_bytes`], and one record of at most [`csv::RECORD_BYTES_MAX`]), a row group in the making for each
+//! worker and those that wait for their turn, and what a plugin uses within its [`transform::Limits`].
 
 /// The table in the Glue Data Catalog, as a pure mapping.
 pub mod catalog;
