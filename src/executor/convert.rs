@@ -213,9 +213,10 @@ impl Run<'_> {
         let opening = Opening::new(self.dataset, self.columns, &schema, self.guess);
         let mut outputs = Outputs::new(self.dataset, self.transform, self.columns, &encodings, sink);
         let files: Mutex<Vec<Arc<File>>> = Mutex::default();
+        let reading_for = Mutex::new(Duration::ZERO);
         let mut waiting = self.inputs.iter();
         let mut reading: Option<Opened<'_>> = None;
-        let read = || loop {
+        let mut next = || loop {
             if let Some(opened) = &mut reading
                 && let Some(block) = opened.next()?
             {
@@ -227,6 +228,12 @@ impl Run<'_> {
                 reading = Some(opened);
                 return Ok(Some(Next::File(file)));
             }
+        };
+        let read = || {
+            let begun = Instant::now();
+            let read = next();
+            *reading_for.lock().unwrap_or_else(PoisonError::into_inner) += begun.elapsed();
+            read
         };
         let is_whole = self.transform.is_none();
         let work = |group: Group<File>, pieces: &Pieces<Made>| match is_whole {
@@ -248,7 +255,8 @@ impl Run<'_> {
             Err(error) => Err(error),
             Ok(()) => {
                 let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
-                outputs.finish(self.inputs, &files).map(Some)
+                let split = reading_for.into_inner().unwrap_or_else(PoisonError::into_inner);
+                outputs.finish(self.inputs, &files, split).map(Some)
             }
         }
     }

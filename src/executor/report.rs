@@ -91,12 +91,12 @@ pub struct Report {
     pub plugin_hash: Option<String>,
 }
 
-/// Time by stage, milliseconds of one thread.
+/// Time by stage in milliseconds, that of all threads together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stages {
     /// Finding out dialect and types; filled in by whoever called [`super::infer`].
     pub infer_ms: u64,
-    /// Reading the input and splitting it into records.
+    /// Reading the input, unpacking it, and cutting it at ends of records.
     pub split_ms: u64,
     /// Records into typed columns.
     pub decode_ms: u64,

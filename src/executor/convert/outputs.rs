@@ -198,7 +198,13 @@ impl<'a, S: Sink> Outputs<'a, S> {
     }
 
     /// Writes the footers.
-    pub fn finish(mut self, inputs: &[Input<'_>], files: &[Arc<File>]) -> Result<Converted<S::Write>, Error> {
+    pub fn finish(
+        mut self,
+        inputs: &[Input<'_>],
+        files: &[Arc<File>],
+        split: Duration,
+    ) -> Result<Converted<S::Write>, Error> {
+        self.timings.split = split;
         self.check_conservation(self.written)?;
         for file in files {
             file.check(self.dataset.max_rejects)?;

@@ -31,8 +31,8 @@ pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RAW_BYTES_MAX: usize = 64 * 1024;
 /// Text that may be read again after unbalanced quotes: this many bytes, and [`RESCAN_FACTOR`] times the text so
 /// far. It keeps the time linear in the size of the input, whatever is in it.
-const RESCAN_BYTES_FLOOR: u64 = 256 * 1024 * 1024;
-const RESCAN_FACTOR: u64 = 4;
+pub(super) const RESCAN_BYTES_FLOOR: u64 = 256 * 1024 * 1024;
+pub(super) const RESCAN_FACTOR: u64 = 4;
 
 /// Sizes of a cut.
 #[derive(Debug, Clone, Copy)]

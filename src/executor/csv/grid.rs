@@ -293,43 +293,49 @@ impl<'a> Scan<'a> {
         let mut base = self.row;
         while base < text.len() {
             let lanes = Self::lanes(text, base);
-            let mut delimiters = lanes.equal(self.marks.delimiter);
-            let mut newlines = lanes.equal(self.marks.newline);
-            if self.grid.fields.len() < self.grid.used + self.room() {
-                self.grow();
-            }
-            loop {
-                let newline = newlines.trailing_zeros();
-                let before = match newline {
-                    64 => u64::MAX,
-                    bit => (1u64 << bit) - 1,
-                };
-                let mut fields = delimiters & before;
-                while fields != 0 {
-                    let at = base + fields.trailing_zeros() as usize;
-                    fields &= fields - 1;
-                    self.field(Field::plain(self.start, at));
-                    self.start = at + 1;
-                }
-                if newlines == 0 {
-                    break;
-                }
-                delimiters &= !before;
-                newlines &= newlines - 1;
-                let at = base + newline as usize;
-                let end = self.without_returns(at);
-                self.field(Field::plain(self.start, end));
-                self.end_row(end, at + 1);
-                if self.is_full() {
-                    return at + 1;
-                }
-                if self.grid.fields.len() < self.grid.used + self.room() {
-                    self.grow();
-                }
+            if let Some(next) = self.plain(base, lanes.equal(self.marks.delimiter), lanes.equal(self.marks.newline)) {
+                return next;
             }
             base += LANES;
         }
         self.finish()
+    }
+
+    /// Fields and rows that end within 64 bytes outside quotes; where the next slab begins, when this one is full.
+    #[inline(always)]
+    fn plain(&mut self, base: usize, mut delimiters: u64, mut newlines: u64) -> Option<usize> {
+        if self.grid.fields.len() < self.grid.used + self.room() {
+            self.grow();
+        }
+        loop {
+            let newline = newlines.trailing_zeros();
+            let before = match newline {
+                64 => u64::MAX,
+                bit => (1u64 << bit) - 1,
+            };
+            let mut fields = delimiters & before;
+            while fields != 0 {
+                let at = base + fields.trailing_zeros() as usize;
+                fields &= fields - 1;
+                self.field(Field::plain(self.start, at));
+                self.start = at + 1;
+            }
+            if newlines == 0 {
+                return None;
+            }
+            delimiters &= !before;
+            newlines &= newlines - 1;
+            let at = base + newline as usize;
+            let end = self.without_returns(at);
+            self.field(Field::plain(self.start, end));
+            self.end_row(end, at + 1);
+            if self.is_full() {
+                return Some(at + 1);
+            }
+            if self.grid.fields.len() < self.grid.used + self.room() {
+                self.grow();
+            }
+        }
     }
 
     /// The same with quotes.
@@ -344,7 +350,15 @@ impl<'a> Scan<'a> {
             let lanes = Self::lanes(text, base);
             let escapes = if escape == quote { 0 } else { lanes.equal(escape) };
             let quotes = lanes.equal(quote) | escapes;
-            let ends = lanes.equal(self.marks.delimiter) | lanes.equal(self.marks.newline);
+            let (delimiters, newlines) = (lanes.equal(self.marks.delimiter), lanes.equal(self.marks.newline));
+            let ends = delimiters | newlines;
+            if quotes == 0 && matches!(state, State::Outside) && self.marks.comment.is_none() {
+                if let Some(next) = self.plain(base, delimiters, newlines) {
+                    return next;
+                }
+                base += LANES;
+                continue;
+            }
             if self.grid.fields.len() < self.grid.used + self.room() {
                 self.grow();
             }

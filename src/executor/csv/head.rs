@@ -1,9 +1,11 @@
 //! What stands above the rows: lines to skip, then the header, whose cells name the columns.
 
 use super::{
-    Dialect, dialect, header,
+    Dialect,
+    blocks::RECORD_BYTES_MAX,
+    dialect, header,
     reject::{Code, readable},
-    split::{Field, Quoting, RECORD_BYTES_MAX, Scan, Syntax, scan},
+    split::{Field, Quoting, Scan, Syntax, scan},
 };
 
 /// The beginning of a file, up to its first row.

@@ -23,6 +23,12 @@ pub(crate) struct Quoting {
 }
 
 impl Quoting {
+    /// As the dialect writes it. Where there is no quote, there is no field in which it would be looked for.
+    pub fn new(dialect: &Dialect) -> Self {
+        let quote = dialect.quote.unwrap_or('"');
+        Quoting { quote: quote as u8, escape: dialect.escape.unwrap_or(quote) as u8 }
+    }
+
     /// Whether `escape` takes the meaning off this byte.
     pub fn is_escapable(self, byte: u8) -> bool {
         byte == self.quote || byte == self.escape
@@ -31,10 +37,9 @@ impl Quoting {
 
 impl From<&Dialect> for Marks {
     fn from(dialect: &Dialect) -> Self {
-        let quoting = |quote| Quoting { quote: quote as u8, escape: dialect.escape.unwrap_or(quote) as u8 };
         Marks {
             delimiter: dialect.delimiter as u8,
-            quote: dialect.quote.map(quoting),
+            quote: dialect.quote.map(|_| Quoting::new(dialect)),
             newline: dialect.newline.byte(),
             comment: dialect.comment.map(|comment| comment as u8),
         }

@@ -12,22 +12,18 @@
 
 use std::io::{self, Read};
 
-use super::{Dialect, reject::Code};
-
-/// Bytes that are read and split at a time.
-pub const BLOCK_BYTES: usize = 2 * 1024 * 1024;
-/// Rows in a batch at most.
-pub const BATCH_ROWS_MAX: usize = 8192;
-/// Bytes of one record at most; a longer one is set aside. It bounds the memory that one record can take.
-pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Fields of one record at most; one with more is set aside. It bounds the memory that a line of delimiters can take.
-pub const RECORD_FIELDS_MAX: usize = 16 * 1024;
-/// Bytes of a rejected record's text that are kept.
-pub const RAW_BYTES_MAX: usize = 64 * 1024;
-/// Text that may be read again after unbalanced quotes: this many bytes, and [`RESCAN_FACTOR`] times the text so
-/// far. It keeps the time linear in the size of the input, whatever is in it.
-const RESCAN_BYTES_FLOOR: u64 = 256 * 1024 * 1024;
-const RESCAN_FACTOR: u64 = 4;
+pub(crate) use super::marks::Quoting;
+use super::{
+    Dialect,
+    blocks::{RAW_BYTES_MAX, RESCAN_FACTOR},
+    grid::RECORD_FIELDS_MAX,
+    reject::Code,
+};
+#[cfg(test)]
+use super::{
+    blocks::{BLOCK_BYTES, RECORD_BYTES_MAX, RESCAN_BYTES_FLOOR},
+    decode::BATCH_ROWS_MAX,
+};
 
 /// Sizes that tests make small.
 #[derive(Debug, Clone, Copy)]
@@ -38,29 +34,10 @@ pub(crate) struct Limits {
     pub rescan: u64,
 }
 
+#[cfg(test)]
 impl Default for Limits {
     fn default() -> Self {
         Limits { block: BLOCK_BYTES, rows: BATCH_ROWS_MAX, record: RECORD_BYTES_MAX, rescan: RESCAN_BYTES_FLOOR }
-    }
-}
-
-/// How a quote is written within quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quoting {
-    quote: u8,
-    /// Before a quote; the quote itself where it is doubled.
-    escape: u8,
-}
-
-impl Quoting {
-    pub fn new(dialect: &Dialect) -> Self {
-        // Where there is no quote, there is no field in which it would be looked for.
-        let quote = dialect.quote.unwrap_or('"') as u8;
-        Quoting { quote, escape: dialect.escape.map_or(quote, |escape| escape as u8) }
-    }
-
-    fn is_escapable(self, byte: u8) -> bool {
-        byte == self.quote || byte == self.escape
     }
 }
 

@@ -55,7 +55,7 @@ fn by_records(text: &[u8], width: usize) -> (Vec<Vec<String>>, Vec<usize>) {
                 continue;
             }
             let cell = |field: &split::Field| {
-                let text = field.text(batch.bytes, split::Quoting::new(&dialect()), &mut scratch);
+                let text = field.text(batch.bytes, Quoting::new(&dialect()), &mut scratch);
                 format!("{}{}", if field.quoted { "'" } else { "" }, String::from_utf8_lossy(text))
             };
             rows.push(batch.fields(row)[..width].iter().map(cell).collect());
