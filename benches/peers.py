@@ -10,8 +10,8 @@ and a checksum of each column and of whole rows that do not depend on their orde
 
 Peers have their best documented settings: zstd of lake's level, and leave to reorder rows. They are told which texts
 mean null and whether texts have newlines in them; dialect and types they find out from the sample that is their
-default, and if the data refutes it, from all rows. What fails is printed. --spark adds PySpark where it is installed
-(`pip install pyspark==4.3.0`, and Java).
+default, and if the data refutes it, from all rows (DataFusion cannot where texts have newlines, and is given
+pyarrow's). What fails is printed. --spark adds PySpark where it is installed (`pip install pyspark==4.3.0`, and Java).
 """
 
 import argparse
@@ -42,8 +42,6 @@ NUMERIC_COLUMNS = 200
 QUOTED_ROWS = 1_150_000
 WORDS = 3000
 PHRASES = 65_536
-# Differing values of a column that are shown.
-SHOWN = 3
 ERROR_LINES = 3
 
 
@@ -86,9 +84,10 @@ def numeric(path):
     """Integers and decimals of eight kinds in 200 columns; a twentieth of one kind is null."""
     import duckdb
 
-    columns = (
-        f"{NUMBERS[c % len(NUMBERS)].format(h=f'hash(i * {NUMERIC_COLUMNS} + {c})', c=c)} AS c{c:03}" for c in range(NUMERIC_COLUMNS)
-    )
+    columns = []
+    for c in range(NUMERIC_COLUMNS):
+        number = NUMBERS[c % len(NUMBERS)].format(h=f"hash(i * {NUMERIC_COLUMNS} + {c})", c=c)
+        columns.append(f"{number} AS c{c:03}")
     query = f"SELECT {', '.join(columns)} FROM range({NUMERIC_ROWS}) t(i)"
     duckdb.execute(f"COPY ({query}) TO '{path}' (FORMAT csv, HEADER)")
 
@@ -188,9 +187,8 @@ def duckdb_peer(told, every_row):
         reader = ", ".join([f"'{source}'", *options])
         connection = duckdb.connect()
         connection.execute("SET preserve_insertion_order = false")
-        connection.execute(
-            f"COPY (FROM read_csv({reader})) TO '{out}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {ZSTD_LEVEL})"
-        )
+        writing = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {ZSTD_LEVEL}"
+        connection.execute(f"COPY (FROM read_csv({reader})) TO '{out}' ({writing})")
 
     return convert
 
@@ -292,8 +290,10 @@ def child(task):
             PEERS[peer](DATA["lineitem"][1], False)
         case ["convert", peer, name, every_row, source, out]:
             PEERS[peer](DATA[name][1], every_row)(source, out)
-        case ["compare", ours, theirs]:
-            print(json.dumps(compare(ours, theirs)))
+        case ["compare", name, ours, theirs]:
+            from peers_rows import compare
+
+            print(json.dumps(compare(ours, theirs, ["", *DATA[name][1]["nulls"]])))
 
 
 def command(peer, *task):
@@ -406,7 +406,7 @@ class Bench:
 
     def compared(self, name, tool):
         ours, theirs = (parts(self.cache / f"{name}-{each}.parquet") for each in ("lake", tool))
-        task = ["compare", [str(part) for part in ours], [str(part) for part in theirs]]
+        task = ["compare", name, [str(part) for part in ours], [str(part) for part in theirs]]
         done = subprocess.run(command("duckdb", *task), capture_output=True, text=True)
         if done.returncode != 0:
             return {"failed": done.stderr.strip().splitlines()[-1]}
@@ -439,85 +439,6 @@ class Bench:
         return found
 
 
-# --- Comparing -------------------------------------------------------------------------------------------------------
-
-
-def kind(declared):
-    if re.match(r"U?(TINY|SMALL|BIG|HUGE)?INT|INTEGER|UINTEGER", declared):
-        return "integer"
-    if declared.startswith(("DECIMAL", "DOUBLE", "FLOAT")):
-        return "number"
-    if declared.startswith(("DATE", "TIMESTAMP")):
-        return "time"
-    return {"BOOLEAN": "boolean", "VARCHAR": "text"}.get(declared, declared)
-
-
-def turned(column, declared, other):
-    """What a side of a column is compared as: numbers by value, instants in microseconds, else texts."""
-    kinds = {kind(declared), kind(other)}
-    if len(kinds) == 2:
-        kinds.discard("text")  # as the other side has it
-    if kinds == {"integer"}:
-        return f"try_cast({column} AS HUGEINT)"
-    if kinds <= {"integer", "number"}:
-        return f"try_cast({column} AS DOUBLE) + 0.0"  # +0 and -0 are one
-    if kinds == {"integer", "time"}:  # Parquet has no timestamps in seconds: Arrow's become plain integers
-        return column if kind(declared) == "integer" else f"epoch_us({column}) // 1000000"
-    if kinds == {"time"}:
-        return f"epoch_us(try_cast({column} AS TIMESTAMP))"
-    if kinds == {"boolean"}:
-        return f"try_cast({column} AS BOOLEAN)"
-    return f"nullif({column}::VARCHAR, '')"
-
-
-def compare(ours, theirs):
-    """In what two outputs differ: types (which may), rows and values (which may not)."""
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    described = []
-    for view, files in (("ours", ours), ("theirs", theirs)):
-        connection.execute(f"CREATE VIEW {view} AS FROM read_parquet({files})")
-        described.append([(row[0], row[1]) for row in connection.execute(f"DESCRIBE {view}").fetchall()])
-    if len(described[0]) != len(described[1]):
-        return {"rows": [], "types": [], "values": [f"{len(described[0])} columns against {len(described[1])}"]}
-    sides = [
-        [turned(quoted_name(name), declared, other) for (name, declared), (_, other) in zip(*order)]
-        for order in (described, described[::-1])
-    ]
-    sums = []
-    for view, values in zip(("ours", "theirs"), sides):
-        wanted = ["count(*)", f"sum(hash({', '.join(values)}))"]
-        wanted += [call for value in values for call in (f"count({value})", f"sum(hash({value}))")]
-        sums.append(connection.execute(f"SELECT {', '.join(wanted)} FROM {view}").fetchone())
-    types, differ = [], []
-    for place, ((name, mine), (_, other)) in enumerate(zip(*described)):
-        if kind(mine) != kind(other):
-            types.append(f"{name}: {mine} against {other}")
-        at = 2 + 2 * place
-        if sums[0][at : at + 2] != sums[1][at : at + 2]:
-            alone = samples(connection, sides[0][place], sides[1][place])
-            differ.append(f"{name}: {sums[0][at]} values against {sums[1][at]}; {alone}")
-    if not differ and sums[0][1] != sums[1][1]:
-        differ.append("each column has the same values, the rows do not")
-    return {"rows": [sums[0][0], sums[1][0]], "types": types, "values": differ}
-
-
-def quoted_name(name):
-    return '"' + name.replace('"', '""') + '"'
-
-
-def samples(connection, mine, other):
-    """A few values of a column that one side has and the other has not."""
-    ours, theirs = f"SELECT {mine} AS v FROM ours", f"SELECT {other} AS v FROM theirs"
-    found = []
-    for who, first, second in (("lake", ours, theirs), ("peer", theirs, ours)):
-        rows = connection.execute(f"{first} EXCEPT ALL {second} LIMIT {SHOWN}").fetchall()
-        found.append(f"{who} alone: {[row[0] for row in rows]!r}")
-    return ", ".join(found)
-
-
 # --- Printing --------------------------------------------------------------------------------------------------------
 
 
@@ -547,6 +468,12 @@ def verdict(result):
     if compared["types"]:
         said.append(f"{len(compared['types'])} columns of another type")
     return ", ".join(said)
+
+
+def wrong(result):
+    """Whether an output has other rows than lake's, or could not be compared."""
+    compared = result.get("compared", {"rows": [], "values": []})
+    return "failed" in compared or bool(compared["values"]) or len(set(compared["rows"])) > 1
 
 
 def ratios(results, starts):
@@ -584,7 +511,8 @@ def table(name, found, starts, version):
 
 
 def tables(report):
-    print(f"{CORES} cores, {platform.system()} {platform.machine()}, medians of {report['runs']} runs; zstd {ZSTD_LEVEL}")
+    machine = f"{CORES} cores, {platform.system()} {platform.machine()}"
+    print(f"{machine}, medians of {report['runs']} runs; zstd {ZSTD_LEVEL}")
     for name, found in report["data"].items():
         table(name, found, report["starts"], report["versions"])
     starts = ", ".join(f"{tool} {one['wall']:.2f} s ({one['cpu']:.2f} s CPU)" for tool, one in report["starts"].items())
@@ -615,7 +543,7 @@ def arguments():
     parser.add_argument("--scale", type=float, nargs="+", default=[], metavar="GB", help="lake alone on such inputs")
     parser.add_argument("--lake", type=pathlib.Path, default=target / "release" / "lake")
     parser.add_argument("--lake-args", default="convert {in} --out {out}")
-    parser.add_argument("--cache", type=pathlib.Path, default=cache / "lake" / "peers", help="where data and outputs are")
+    parser.add_argument("--cache", type=pathlib.Path, default=cache / "lake/peers", help="where data and outputs are")
     parser.add_argument("--keep", action="store_true", help="keeps the peers' outputs")
     parser.add_argument("--json", action="store_true", help="one JSON document in place of the tables")
     parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
@@ -648,8 +576,8 @@ def main():
         "scale": bench.scale(given.scale),
     }
     print(json.dumps(report, indent=2)) if given.json else tables(report)
-    differing = [one for found in report["data"].values() for one in found["tools"].values() if one.get("compared", {}).get("values")]
-    return 1 if differing else 0
+    tried = [one for found in report["data"].values() for one in found["tools"].values()]
+    return int(any(wrong(one) for one in tried))
 
 
 if __name__ == "__main__":
