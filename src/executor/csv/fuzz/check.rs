@@ -265,10 +265,8 @@ fn columns(how: &How) -> Vec<Column> {
         ColumnType::Boolean,
         ColumnType::Int32,
     ];
-    let column = |place: usize| Column {
-        name: format!("c{place}"),
-        ty: TYPES[(how.types >> (3 * place) & 7) as usize],
-    };
+    let column =
+        |place: usize| Column { name: format!("c{place}"), ty: TYPES[(how.types >> (3 * place) & 7) as usize] };
     (0..how.width).map(column).collect()
 }
 
@@ -412,7 +410,13 @@ fn is_common_ground(case: &Case, records: &[Record]) -> bool {
     });
     let is_open = how.comment.is_some() && !text.ends_with(b"\n");
     let is_sound = records.iter().all(|record| record.cells.is_ok());
-    !how.returns && !text.contains(&b'\r') && !text.starts_with(b"\xef\xbb\xbf") && !spaced && !alone && !is_open && is_sound
+    !how.returns
+        && !text.contains(&b'\r')
+        && !text.starts_with(b"\xef\xbb\xbf")
+        && !spaced
+        && !alone
+        && !is_open
+        && is_sound
 }
 
 fn as_the_csv_crate_reads(case: &Case, records: &[Record]) -> Result<(), String> {
