@@ -11,6 +11,7 @@ use arrow::{array::RecordBatch, util::display::array_value_to_string};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+mod proofs;
 mod through;
 
 use super::*;

@@ -80,6 +80,11 @@ impl Evidence {
         self.kinds == Kinds::NONE
     }
 
+    /// No value has made a type yet (nulls have no say, and NaN fits a double and makes none), and one still can.
+    pub fn is_open(&self) -> bool {
+        !self.makes_type && !self.is_text()
+    }
+
     /// The narrowest type that fits all values; text when there was none that makes a type.
     pub fn column_type(&self) -> ColumnType {
         let decimal = ColumnType::Decimal { precision: (self.whole + self.fraction).max(1), scale: self.fraction };

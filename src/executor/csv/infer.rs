@@ -44,7 +44,7 @@ pub struct InferenceOfAll {
     pub dialects: Vec<Option<Dialect>>,
     /// The columns of all files by name, in the order in which they first appear.
     pub columns: Vec<Column>,
-    /// For each column, whether no value of it has been seen.
+    /// For each column, whether it is text only for want of a value that makes a type: one that comes may change that.
     pub unseen: Vec<bool>,
     /// The rows that were looked at, those included that would be rejected.
     pub rows: u64,
@@ -124,14 +124,11 @@ struct Seen {
 #[derive(Debug, Clone, Default)]
 struct Values {
     evidence: Evidence,
-    /// There was one.
-    any: bool,
 }
 
 impl Values {
     fn merge(&mut self, other: &Values) {
         self.evidence.merge(&other.evidence);
-        self.any |= other.any;
     }
 }
 
@@ -217,7 +214,7 @@ impl Look<'_> {
                 }
             }
         }
-        let unseen = columns.iter().map(|(_, values)| !values.any && !self.text).collect();
+        let unseen = columns.iter().map(|(_, values)| values.evidence.is_open() && !self.text).collect();
         let ty = |values: &Values| if self.text { ColumnType::String } else { values.evidence.column_type() };
         let columns = columns.into_iter().map(|(name, values)| Column { name, ty: ty(&values) }).collect();
         InferenceOfAll { dialects, columns, unseen, rows, whole }
@@ -298,7 +295,6 @@ impl Cells<'_> {
             };
             let text = text.trim();
             if !self.nulls.contain(text.get()) {
-                values.any = true;
                 values.evidence.look(text, formats);
             }
         }

@@ -10,6 +10,8 @@ mod blocks;
 mod decode;
 mod dialect;
 mod evidence;
+#[cfg(test)]
+mod fuzz;
 mod grid;
 mod head;
 mod header;
