@@ -313,11 +313,11 @@ fn table(dice: &mut Dice, how: &How) -> Vec<u8> {
     let rows = 1 + dice.small(12);
     let alike: Vec<&str> = (0..how.width).map(|_| dice.pick(CELLS)).collect();
     for row in 0..rows {
-        for column in 0..how.width {
+        for (column, &alike) in alike.iter().enumerate() {
             if column > 0 {
                 text.push(how.delimiter);
             }
-            let cell = if dice.one_in(2) { alike[column] } else { dice.pick(CELLS) };
+            let cell = if dice.one_in(2) { alike } else { dice.pick(CELLS) };
             match how.quote.filter(|_| dice.one_in(3)) {
                 Some(quote) => {
                     let escape = how.escape.unwrap_or(quote);
