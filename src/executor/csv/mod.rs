@@ -10,8 +10,6 @@ mod blocks;
 mod decode;
 mod dialect;
 mod evidence;
-#[cfg(test)]
-mod fuzz;
 mod grid;
 mod head;
 mod header;
@@ -42,3 +40,6 @@ pub(super) use opened::Opened;
 pub(super) use reject::{Reject, is_lakes, plugin_code};
 pub(super) use text::Unreadable;
 pub(super) use value::Formats;
+
+#[cfg(test)]
+mod tests;

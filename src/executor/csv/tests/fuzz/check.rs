@@ -8,21 +8,23 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{
-    super::{
-        super::parquet,
-        Dialect, Newline,
-        blocks::{Block, Blocks, Limits},
-        decode::{Decoded, Decoder, Layout},
-        grid::{Grid, Room, Rows, Width},
-        nulls::Nulls,
-        reject::{Code, readable},
-        split::{self, Splitter},
-        value::{self, Formats, Text},
+use super::case::{Case, How};
+use crate::{
+    dataset::{Column, ColumnType, CsvOptions},
+    executor::{
+        csv::{
+            Dialect, Newline,
+            blocks::{Block, Blocks, Limits},
+            decode::{Decoded, Decoder, Layout},
+            grid::{Grid, Room, Rows, Width},
+            nulls::Nulls,
+            reject::{Code, readable},
+            split::{self, Splitter},
+            value::{self, Formats, Text},
+        },
+        parquet,
     },
-    case::{Case, How},
 };
-use crate::dataset::{Column, ColumnType, CsvOptions};
 
 /// No text is read again so often.
 const RESCAN_BYTES: u64 = 1 << 40;

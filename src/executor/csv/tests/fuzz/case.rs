@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::marks::{Marks, Quoting};
+use crate::executor::csv::marks::{Marks, Quoting};
 
 /// Bytes of a text that is taken from the corpus, before it is changed.
 const WINDOW_BYTES_MAX: u64 = 320;

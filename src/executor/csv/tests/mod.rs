@@ -1,0 +1,3 @@
+//! Tests of the rooms of CSV together.
+
+mod fuzz;
