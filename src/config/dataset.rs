@@ -122,7 +122,8 @@ fn dataset(
     let schema_change = policy::schema_change(section, contract.as_ref(), problems);
     let max_rejects = policy::max_rejects(section, problems);
     let schema = contract.map(|section| schema(&section, problems));
-    let contract = schema.as_deref();
+    // With a transform the table has the columns that the plugin names.
+    let contract = schema.as_deref().filter(|_| !section.has(transform::KEY));
     let parquet = section.section("parquet", problems).map(|section| parquet(&section, contract, problems));
     Some(Dataset {
         name: name?,

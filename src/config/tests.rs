@@ -421,6 +421,16 @@ fn stacks_need_sound_values() {
 }
 
 #[test]
+fn with_a_transform_the_contract_does_not_say_which_columns_the_table_has() {
+    let sorted_by_another = |transform: &str| {
+        let dataset = format!("[dataset.d]\nsource = \"d/\"\n{transform}[dataset.d.schema]\nid = \"int64\"\n");
+        problems(&format!("{MINIMAL}{dataset}[dataset.d.parquet]\nsort_by = [\"made\"]\n[dataset.d.csv]\nquote = 1\n"))
+    };
+    assert!(sorted_by_another("").contains("no column `made`"));
+    assert!(!sorted_by_another("transform = \"made\"\n").contains("no column `made`"));
+}
+
+#[test]
 fn parquet_options_name_columns_of_the_contract_and_levels_of_the_codec() {
     let text = format!(
         "{MINIMAL}[dataset.d]\nsource = \"d/\"\n[dataset.d.schema]\nid = \"int64\"\nflag = \"boolean\"\n\

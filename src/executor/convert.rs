@@ -31,7 +31,7 @@ use super::{
     schedule::{self, Group, Next, Pieces, Resources},
     transform::{Deadline, Plugin},
 };
-use crate::dataset::{Column, Dataset, Transform};
+use crate::dataset::{Column, Dataset, ParquetOptions, Transform};
 
 /// Text at the beginning of each input that types are guessed by: bytes.
 pub const GUESS_BYTES: u64 = 4 * 1024 * 1024;
@@ -209,7 +209,11 @@ impl Run<'_> {
     /// `None`: a value refutes the guess.
     fn go<S: Sink>(&self, sink: &mut S, progress: &Progress) -> Result<Option<Converted<S::Write>>, Error> {
         let schema = parquet::schema(self.columns);
-        let encodings = Encodings::new(&schema, &self.dataset.parquet)?;
+        // With a transform the table's columns, and so its encoding, are known once the plugin has been opened.
+        let encodings = match self.transform {
+            None => Encodings::new(&schema, &self.dataset.parquet)?,
+            Some(_) => Encodings::new(&schema, &ParquetOptions::default())?,
+        };
         let opening = Opening::new(self.dataset, self.columns, &schema, self.guess);
         let mut outputs = Outputs::new(self.dataset, self.transform, self.columns, &encodings, sink);
         let files: Mutex<Vec<Arc<File>>> = Mutex::default();

@@ -49,6 +49,14 @@ fn each_row_is_kept_filtered_or_rejected_and_counted_once() {
 }
 
 #[test]
+fn the_rows_that_a_plugin_gives_are_sorted() {
+    let parquet = ParquetOptions { sort_by: vec!["v".into()], ..Default::default() };
+    let dataset = Dataset { parquet, ..dataset() };
+    let outcome = run_all(&[input(&Memory::new("id,v\na,24\nb,8\n"))], "id string, v int64", &dataset, by_value());
+    assert_eq!(outcome.unwrap().rows, ["b|8", "a|24"]);
+}
+
+#[test]
 fn the_report_and_the_file_name_the_plugin_and_its_configuration() {
     let outcome = through("id,v\na,3\nb,1\n", "id string, v int64").unwrap();
     assert_eq!(outcome.report.plugin_hash.as_deref(), Some("0123456789abcdef"));
