@@ -170,7 +170,7 @@ pub fn plan_within(inputs: Inputs<'_>, scope: &Scope) -> Result<Plan, PlanError>
     let Decided { decisions, kept } = diff::decide(inputs.program, inputs.prior, inputs.schemas, &is_replaced)?;
     let noted = decisions.iter().filter(|decision| !decision.change.action.touches_the_cloud()).count();
     let target::Restricted { decisions, outside, partial } = target::restrict(decisions, &kept, inputs.prior, scope)?;
-    let steps = order::steps(&decisions, inputs.prior, &|address| !outside.contains(address));
+    let steps = order::steps(&decisions, inputs.prior, inputs.schemas, &|address| !outside.contains(address));
     Ok(Plan {
         lineage: inputs.prior.lineage.clone(),
         serial: inputs.prior.serial,

@@ -7,14 +7,16 @@
 //! So there are three layers, each without circles and none waiting for a later one: what goes early (along the
 //! edges of the state), what is made or changed (along those of the program), what goes at last (along the state's).
 //! Beyond that, what goes waits for whoever needs it and can move before: wherever that closes no circle.
+//!
+//! With what goes early the state loses the edges of those that stay: they are written down again, after its successor.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{Action, Operation, Step, diff::Decision};
+use super::{Action, Desired, Operation, Step, diff::Decision};
 use crate::{
-    resource::Address,
+    resource::{Address, Naming, Schemas},
     state::{Recorded, Snapshot},
 };
 
@@ -40,7 +42,12 @@ struct Left<'a> {
 type Dependents<'a> = BTreeMap<&'a Address, Vec<&'a Address>>;
 
 /// The steps of `decisions`. Of what is deposed, only what lies at an address that is `inside` goes.
-pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&Address) -> bool) -> Vec<Step> {
+pub(super) fn steps(
+    decisions: &[Decision],
+    prior: &Snapshot,
+    schemas: &Schemas,
+    inside: &dyn Fn(&Address) -> bool,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut places: BTreeMap<&Address, Places> = BTreeMap::new();
     for decision in decisions {
@@ -75,6 +82,7 @@ pub(super) fn steps(decisions: &[Decision], prior: &Snapshot, inside: &dyn Fn(&A
         order_after_deposed(going.chain(current.iter().copied()), &left, prior, &places, sure, &mut steps);
     }
     order_early(&left, &places, &dependents, &mut steps);
+    rejoin(&places, &dependents, prior, schemas, &mut steps);
     for step in &mut steps {
         step.after.sort_unstable();
         step.after.dedup();
@@ -311,6 +319,40 @@ fn order_early(
         for step in moves {
             wait_unless_circular(steps, removal, step);
         }
+    }
+}
+
+/// What stays is noted as it is recorded, edges and all, once the successors of what it depends on are there. Only order
+/// ties it to them: were an output of theirs among its inputs, it would change.
+fn rejoin(
+    places: &BTreeMap<&Address, Places>,
+    dependents: &Dependents<'_>,
+    prior: &Snapshot,
+    schemas: &Schemas,
+    steps: &mut Vec<Step>,
+) {
+    let mut successors: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
+    for (address, place) in places.iter().filter(|(_, place)| place.early && place.remove.is_some()) {
+        let stays = |user: &&&Address| places.get(**user).is_none_or(|it| it.ensure.is_none() && it.remove.is_none());
+        for user in dependents.get(address).into_iter().flatten().filter(stays) {
+            successors.entry(user).or_default().extend(place.ensure);
+        }
+    }
+    for (address, after) in successors {
+        let as_recorded = Operation::Note(as_recorded(&prior.resources[address], schemas));
+        steps.push(Step { address: address.clone(), operation: as_recorded, after });
+    }
+}
+
+fn as_recorded(recorded: &Recorded, schemas: &Schemas) -> Desired {
+    let schema = schemas.get(recorded.address.kind());
+    let is_named = schema.is_some_and(|schema| matches!(schema.naming, Naming::Physical { .. }));
+    Desired {
+        generation: recorded.generation,
+        name: is_named.then(|| recorded.identity.clone()),
+        inputs: recorded.inputs.unpack(),
+        dependencies: recorded.dependencies.clone(),
+        retain: recorded.retain,
     }
 }
 

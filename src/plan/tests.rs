@@ -8,6 +8,7 @@ use crate::{
         Handle, Input,
         aws::{
             iam::{Role, RolePolicy},
+            lambda::Permission,
             logs::LogGroup,
             s3::{Bucket, BucketVersioning},
         },
@@ -161,28 +162,58 @@ fn replacing_a_part_of_another_resource_moves_it_and_then_removes_the_old_one() 
     assert_eq!(plan.steps[1].after, [0]);
 }
 
+/// A permission, of which there can be but one under its name.
+fn permission(program: &mut Program, principal: &str) -> Handle<Permission> {
+    let permission = Permission {
+        function: "f".into(),
+        statement: "s3".into(),
+        principal: principal.into(),
+        source_arn: "arn:aws:s3:::b".into(),
+        source_account: "0".into(),
+    };
+    program.declare("s3", permission)
+}
+
+/// The state after `program` was applied, with the permission under its name.
+fn permitted(program: &Program) -> Snapshot {
+    let mut prior = applied(program, Snapshot::new("flights", "local"));
+    let permission = prior.resources.get_mut(&address("aws:lambda:Permission/s3")).unwrap();
+    Arc::make_mut(permission).identity = "f/s3".to_owned();
+    prior
+}
+
 #[test]
 fn a_replacement_of_the_same_identity_deletes_first() {
     let program = |principal: &str| {
         let mut program = Program::default();
-        program.declare(
-            "s3",
-            crate::resource::aws::lambda::Permission {
-                function: "f".into(),
-                statement: "s3".into(),
-                principal: principal.into(),
-                source_arn: "arn:aws:s3:::b".into(),
-                source_account: "0".into(),
-            },
-        );
+        permission(&mut program, principal);
         program
     };
-    let mut prior = applied(&program("s3.amazonaws.com"), Snapshot::new("flights", "local"));
-    prior.resources.values_mut().for_each(|recorded| Arc::make_mut(recorded).identity = "f/s3".to_owned());
-    let plan = plan_of(&program("events.amazonaws.com"), &prior);
+    let plan = plan_of(&program("events.amazonaws.com"), &permitted(&program("s3.amazonaws.com")));
     assert_eq!(sentences(&plan), ["-+ aws:lambda:Permission/s3"]);
     assert_eq!(plan.steps[0].operation, Operation::Delete);
     assert_eq!(plan.steps[1].after, [0]);
+}
+
+#[test]
+fn what_stays_when_what_it_comes_after_is_deleted_first_is_noted_again() {
+    let program = |principal: &str| {
+        let mut program = Program::default();
+        let permission = permission(&mut program, principal);
+        let raw = bucket(&mut program, "raw");
+        program.after(&raw, &permission);
+        program
+    };
+    let prior = permitted(&program("s3.amazonaws.com"));
+    let wanted = program("events.amazonaws.com");
+    let excluded = part(&wanted, &prior, &[], &["aws:s3:Bucket/raw"]).unwrap();
+    for plan in [plan_of(&wanted, &prior), excluded] {
+        assert_eq!(sentences(&plan), ["-+ aws:lambda:Permission/s3"]);
+        let Operation::Note(desired) = &plan.steps[2].operation else { panic!("{:?}", plan.steps) };
+        let recorded = &prior.resources[&address("aws:s3:Bucket/raw")];
+        assert_eq!((&plan.steps[2].address, &plan.steps[2].after), (&recorded.address, &vec![1]));
+        assert_eq!((&desired.dependencies, &desired.name), (&recorded.dependencies, &Some(recorded.identity.clone())));
+    }
 }
 
 #[test]
