@@ -250,10 +250,40 @@ fn round() -> impl Strategy<Value = Round> {
     })
 }
 
+/// Which slots a program has as the one before it, by bit. What stays as it is meets what others go through.
+fn same() -> impl Strategy<Value = u8> {
+    prop_oneof![1 => Just(0u8), 2 => any::<u8>()]
+}
+
 /// Any case.
 pub fn case() -> impl Strategy<Value = Case> {
-    (layout(), vec(mark(), SLOTS), vec(round(), 0..4), layout(), any::<bool>())
-        .prop_map(|(prior, marks, rounds, last, refreshed)| Case { prior, marks, rounds, last, refreshed })
+    let rounds = vec((round(), same()), 0..4);
+    (layout(), vec(mark(), SLOTS), rounds, (layout(), same()), any::<bool>()).prop_map(
+        |(prior, marks, rounds, (last, same), refreshed)| {
+            let mut before = prior.clone();
+            let rounds = rounds.into_iter().map(|(mut round, same)| {
+                round.program.keep(&before, same);
+                before.clone_from(&round.program);
+                round
+            });
+            let rounds = rounds.collect();
+            let mut last = last;
+            last.keep(&before, same);
+            Case { prior, marks, rounds, last, refreshed }
+        },
+    )
+}
+
+impl Layout {
+    /// Takes the slots of `same` from `before`, and the order with any of them.
+    fn keep(&mut self, before: &Layout, same: u8) {
+        for (slot, node) in self.slots.iter_mut().enumerate().filter(|(slot, _)| same >> slot & 1 == 1) {
+            node.clone_from(&before.slots[slot]);
+        }
+        if same != 0 {
+            self.order = before.order;
+        }
+    }
 }
 
 impl Case {
