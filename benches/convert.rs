@@ -12,7 +12,7 @@ use std::{
 };
 
 use lake::{
-    dataset::{CsvOptions, DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Dataset, Transform},
+    dataset::{CsvOptions, DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Dataset, Partition, Transform},
     executor::{
         Conversion, Inference, Input, Origin, Progress, Report, Resources, Sink, Source, Through, convert, infer,
         transform::{Deadline, Host, Meter, Plugin},
@@ -135,13 +135,18 @@ struct Nowhere;
 
 impl Sink for Nowhere {
     type Write = io::Sink;
+    type Done = ();
 
-    fn data(&mut self) -> io::Result<io::Sink> {
+    fn data(&mut self, _: &Partition, _: u32) -> io::Result<io::Sink> {
         Ok(io::sink())
     }
 
     fn rejects(&mut self) -> io::Result<io::Sink> {
         Ok(io::sink())
+    }
+
+    fn done(&mut self, _: io::Sink) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
 use lake::{
-    dataset::{Column, ColumnType, CsvOptions, Dataset},
+    dataset::{Column, ColumnType, CsvOptions, Dataset, Partition},
     executor::{
         Conversion, Input, Origin, Progress, Sink, convert, infer,
         local::FileSource,
@@ -64,13 +64,18 @@ struct Memory;
 
 impl Sink for Memory {
     type Write = Vec<u8>;
+    type Done = Vec<u8>;
 
-    fn data(&mut self) -> std::io::Result<Vec<u8>> {
+    fn data(&mut self, _: &Partition, _: u32) -> std::io::Result<Vec<u8>> {
         Ok(Vec::new())
     }
 
     fn rejects(&mut self) -> std::io::Result<Vec<u8>> {
         Ok(Vec::new())
+    }
+
+    fn done(&mut self, write: Vec<u8>) -> std::io::Result<Vec<u8>> {
+        Ok(write)
     }
 }
 
@@ -87,7 +92,7 @@ fn batches() -> Vec<RecordBatch> {
         let input = Input { source: &source, origin, dialect };
         let conversion = Conversion::of(&dataset, columns, None);
         let converted = convert(&[input], &conversion, &mut Memory, &Progress::new()).expect("a month of flights");
-        let months = rows(converted.data.expect("rows").into(), usize::MAX).expect("Parquet");
+        let months = rows(converted.data.into_iter().next().expect("rows").output.into(), usize::MAX).expect("Parquet");
         concat_batches(&months[0].schema(), &months).expect("batches of one table")
     });
     let mut batches = Vec::new();

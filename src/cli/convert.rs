@@ -19,7 +19,7 @@ use crate::{
     executor::{
         self, Columns, Conversion, Converted, Error, Input, MEMORY_BYTES, Origin, Progress, Report, Resources, Source,
         Through,
-        local::{FileOutput, FileSink, FileSource},
+        local::{FileSink, FileSource, FinishedFile, Staging},
         transform::{Deadline, Plugin},
     },
 };
@@ -37,18 +37,25 @@ const TICK: Duration = Duration::from_millis(100);
 /// aside in PATH.rejects.parquet, each with its file, line, byte offset, column and reason; a transform may filter
 /// others: read = kept + filtered + rejected. -v tells how the CSV was read, and how sure that is.
 ///
+/// With partition columns, or a size of files, PATH becomes a folder: PATH/year=2013/month=1/part-0.parquet. It appears as
+/// a whole.
+///
 /// Example: lake convert data/*.csv --out flights.parquet
+/// Example: lake convert data/*.csv --out flights --partition-by year,month
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// CSV files.
     #[arg(value_name = "IN", required = true)]
     inputs: Vec<PathBuf>,
-    /// The Parquet file; one that is there is replaced.
+    /// The Parquet file, or the folder of them; what lake has written there before is replaced.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Reads and writes as this `[dataset.NAME]` of lake.toml says.
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
+    /// Columns of the table that the files lie in folders by, outermost first. They take the place of the dataset's.
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    partition_by: Vec<String>,
     /// A transform that rows go through: a .wasm file or a plugin's folder. It takes the place of the dataset's.
     #[arg(long, value_name = "PATH")]
     plugin: Option<PathBuf>,
@@ -118,7 +125,10 @@ async fn job(args: Args, context: &Context) -> Result<Job, CliError> {
     if args.text && dataset.schema.is_some() {
         return Err(CliError::usage(format!("--text contradicts the contract of dataset `{}`", dataset.name)));
     }
-    if args.out.is_dir() {
+    if !args.partition_by.is_empty() {
+        dataset.partition_by.clone_from(&args.partition_by);
+    }
+    if args.out.is_dir() && !dataset.makes_several_files() {
         return Err(
             CliError::usage(format!("{} is a folder", args.out.display())).hint("--out names the file to write")
         );
@@ -198,7 +208,15 @@ fn convert(job: &Job, progress: &Progress) -> Result<Report, Error> {
     let origin = |source: &dyn Source| Origin { uri: source.name().to_owned(), etag: None };
     let inputs: Vec<Input<'_>> =
         job.sources.iter().map(|source| Input { source, origin: origin(source), dialect: None }).collect();
-    let mut sink = FileSink::new(&job.out, &job.rejects);
+    let opening = |source| Error::Open { output: "data", source };
+    let staging = match job.dataset.makes_several_files() {
+        true => Some(Staging::new(&job.out).map_err(opening)?),
+        false => None,
+    };
+    let mut sink = match &staging {
+        Some(staging) => FileSink::in_folder(staging.folder(), &job.rejects),
+        None => FileSink::new(&job.out, &job.rejects),
+    };
     let conversion = Conversion {
         dataset: &job.dataset,
         columns: match &job.dataset.schema {
@@ -208,12 +226,12 @@ fn convert(job: &Job, progress: &Progress) -> Result<Report, Error> {
         transform: job.plugin.as_ref().map(|plugin| Through { plugin, deadline: Deadline::NEVER }),
         resources: job.resources,
     };
-    commit(job, executor::convert(&inputs, &conversion, &mut sink, progress)?)
+    commit(job, executor::convert(&inputs, &conversion, &mut sink, progress)?, staging)
 }
 
 /// Puts the files in their places; rejects of an earlier conversion go.
-fn commit(job: &Job, converted: Converted<FileOutput>) -> Result<Report, Error> {
-    let failed = |output| move |source| Error::Open { output, source };
+fn commit(job: &Job, converted: Converted<FinishedFile>, staging: Option<Staging>) -> Result<Report, Error> {
+    let failed = |output| move |source| Error::Finish { output, source };
     // Rejects first: a data file is never there without what belongs to it.
     match converted.rejects {
         Some(rejects) => drop(rejects.commit().map_err(failed("rejects"))?),
@@ -222,8 +240,12 @@ fn commit(job: &Job, converted: Converted<FileOutput>) -> Result<Report, Error> 
             _ => {}
         },
     }
-    if let Some(data) = converted.data {
-        data.commit().map_err(failed("data"))?;
+    let any = !converted.data.is_empty();
+    for file in converted.data {
+        file.output.commit().map_err(failed("data"))?;
+    }
+    if let Some(staging) = staging.filter(|_| any) {
+        staging.publish().map_err(failed("data"))?;
     }
     Ok(converted.report)
 }
@@ -278,8 +300,13 @@ fn tell(context: &Context, job: &Job, report: &Report, time: Duration) -> Result
     console.say(counts::words(report));
     if report.kept > 0 {
         let rate = HumanBytes((report.bytes_read as f64 / seconds) as u64);
+        let files = match (report.files, report.partitions) {
+            (..=1, 0) => String::new(),
+            (files, 0) => format!(" in {} files", HumanCount(files)),
+            (files, partitions) => format!(" in {} files of {} partitions", HumanCount(files), HumanCount(partitions)),
+        };
         console.say(format!(
-            "{}: {} of CSV → {} in {seconds:.2} s ({rate}/s)",
+            "{}: {} of CSV → {}{files} in {seconds:.2} s ({rate}/s)",
             console.paint(job.out.display(), Style::Strong),
             HumanBytes(report.bytes_read),
             HumanBytes(report.bytes_written),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array},
+    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, new_null_array},
+    compute::{cast, take},
     datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType},
     error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
@@ -15,7 +16,10 @@ use parquet::{
 };
 use serde_json::{Map, Number, Value};
 
-use crate::{dataset::Column, executor::parquet::data_type};
+use crate::{
+    dataset::{Column, Partition},
+    executor::parquet::data_type,
+};
 
 use super::{
     console::Style,
@@ -36,17 +40,27 @@ pub fn first_rows(file: impl ChunkReader + 'static, limit: usize) -> Result<(Vec
     Ok((batches?, total))
 }
 
-/// The rows as the table has them: its columns in its order, null where the file was made before they were there. Without
-/// columns, the rows as they are.
-pub fn as_table(batch: RecordBatch, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
+/// The rows of a file of `partition` as the table has them: its columns in its order, null where the file was made before
+/// they were there. Without columns, the rows as they are.
+pub fn as_table(batch: RecordBatch, partition: &Partition, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
     if columns.is_empty() {
         return Ok(batch);
     }
-    let arrays = columns.iter().map(|column| {
-        let array = batch.column_by_name(&column.name).cloned();
-        (&column.name, array.unwrap_or_else(|| new_null_array(&data_type(column.ty), batch.num_rows())))
-    });
-    RecordBatch::try_from_iter(arrays)
+    let array = |column: &Column| {
+        let ty = data_type(column.ty);
+        let part = partition.parts().iter().find(|part| part.name == column.name);
+        match (batch.column_by_name(&column.name), part) {
+            (Some(array), _) => Ok(Arc::clone(array)),
+            (None, Some(part)) => {
+                let value = StringArray::from(vec![part.value.as_deref()]);
+                let places = UInt32Array::from_value(0, batch.num_rows());
+                take(&cast(&value, &ty)?, &places, None)
+            }
+            (None, None) => Ok(new_null_array(&ty, batch.num_rows())),
+        }
+    };
+    let arrays: Result<Vec<_>, ArrowError> = columns.iter().map(|it| Ok((&it.name, array(it)?))).collect();
+    RecordBatch::try_from_iter(arrays?)
 }
 
 /// Arrow knows the zone `UTC` by that name only with a time zone database; as an offset it always does.
@@ -133,10 +147,28 @@ mod tests {
         let column = |name: &str, ty| Column { name: name.into(), ty };
         let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
         let columns = [column("at", ColumnType::Timestamp), column("a", ColumnType::Int64)];
-        let wide = as_table(batch.clone(), &columns).unwrap();
+        let partition = Partition::default();
+        let wide = as_table(batch.clone(), &partition, &columns).unwrap();
         let rows = objects(&wide).unwrap().into_iter().map(|row| Value::Object(row).to_string()).collect::<Vec<_>>();
         assert_eq!(rows, [r#"{"at":null,"a":1}"#, r#"{"at":null,"a":2}"#]);
-        assert_eq!(as_table(batch.clone(), &[]).unwrap(), batch);
+        assert_eq!(as_table(batch.clone(), &partition, &[]).unwrap(), batch);
+    }
+
+    #[test]
+    fn rows_of_a_partition_have_its_values_in_the_types_of_the_table() {
+        let column = |name: &str, ty| Column { name: name.into(), ty };
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
+        let columns = [
+            column("a", ColumnType::Int64),
+            column("day", ColumnType::Date),
+            column("year", ColumnType::Int64),
+            column("carrier", ColumnType::String),
+        ];
+        let partition = Partition::of_key("t/day=2013-01-02/year=2013/carrier=__HIVE_DEFAULT_PARTITION__/x.parquet");
+        let rows = objects(&as_table(batch, &partition, &columns).unwrap()).unwrap();
+        let rows = rows.into_iter().map(|row| Value::Object(row).to_string()).collect::<Vec<_>>();
+        let rest = r#""day":"2013-01-02","year":2013,"carrier":null}"#;
+        assert_eq!(rows, [format!(r#"{{"a":1,{rest}"#), format!(r#"{{"a":2,{rest}"#)]);
     }
 
     #[test]

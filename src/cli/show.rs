@@ -6,9 +6,10 @@ use indicatif::HumanCount;
 use serde_json::{Map, Value};
 
 use crate::{
+    dataset::Partition,
     executor::catalog::columns_of,
     pipeline::{
-        ledger::{Commit, Role},
+        ledger::{File, Role},
         view,
     },
 };
@@ -109,14 +110,17 @@ pub async fn show(args: &Args, context: &Context) -> Result<Shown, CliError> {
     loop {
         let commits = view::commits(&ledger, &dataset.name, page.as_deref()).await?;
         for commit in &commits.records {
-            let Some((key, rows)) = file(commit, role) else { continue };
-            shown.files += 1;
-            shown.rows += rows;
-            if wanted > 0 {
+            let Some(current) = &commit.current else { continue };
+            shown.rows += if role == Role::Data { current.rows } else { current.rejected };
+            for File { key, .. } in current.files.iter().filter(|file| file.role == role) {
+                shown.files += 1;
+                if wanted == 0 {
+                    continue;
+                }
                 let batches = read(&client, &deployed.processed_bucket, key, wanted).await?;
                 wanted -= batches.iter().map(RecordBatch::num_rows).sum::<usize>().min(wanted);
                 for batch in batches {
-                    shown.batches.push(rows::as_table(batch, &columns)?);
+                    shown.batches.push(rows::as_table(batch, &Partition::of_key(key), &columns)?);
                 }
             }
         }
@@ -125,14 +129,6 @@ pub async fn show(args: &Args, context: &Context) -> Result<Shown, CliError> {
             return Ok(shown);
         }
     }
-}
-
-/// The committed file of that role, and the rows in it.
-fn file(commit: &Commit, role: Role) -> Option<(&str, u64)> {
-    let current = commit.current.as_ref()?;
-    let file = current.files.iter().find(|file| file.role == role)?;
-    let rows = if role == Role::Data { current.rows } else { current.rejected };
-    Some((&file.key, rows))
 }
 
 /// The table as the catalog has it; `None` when it has no such table.

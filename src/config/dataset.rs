@@ -5,28 +5,27 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     csv,
     error::Problems,
-    policy, rules,
+    parquet, policy, rules,
     section::{Field, Section, nearest},
     transform::{self, Transform},
 };
-use crate::dataset::{CatalogMode, Column, ColumnType, Compression, DEFAULT_ROW_GROUP_BYTES, Dataset, ParquetOptions};
-
-/// Smallest `row_group_bytes`, 1 MiB: below it, footers and dictionaries outweigh the data.
-pub const ROW_GROUP_BYTES_MIN: u64 = 1024 * 1024;
-/// Largest `row_group_bytes`, 64 MiB: three of them in memory, not even compressible, are within what a conversion may
-/// use ([`crate::executor::MEMORY_BYTES`]).
-pub const ROW_GROUP_BYTES_MAX: u64 = 64 * 1024 * 1024;
+use crate::dataset::{CatalogMode, Column, ColumnType, Dataset};
 
 /// Most datasets of a lake: the raw bucket has one notification entry for each, and S3 takes a hundred
 /// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>, event notifications).
 pub const DATASETS_MAX: usize = 100;
 
-const KEYS: &[&str] =
-    &["source", "catalog", policy::SCHEMA_CHANGE, policy::MAX_REJECTS, "csv", "schema", transform::KEY, "parquet"];
-const PARQUET_KEYS: &[&str] = &["compression", "compression_level", "row_group_bytes", "bloom_filters", "sort_by"];
-/// Levels of Zstandard that may be set: above 19 it takes more memory than a conversion has.
-const COMPRESSION_LEVELS: std::ops::RangeInclusive<i64> = 1..=19;
-
+const KEYS: &[&str] = &[
+    "source",
+    "catalog",
+    policy::SCHEMA_CHANGE,
+    policy::MAX_REJECTS,
+    parquet::PARTITION_BY,
+    "csv",
+    "schema",
+    transform::KEY,
+    "parquet",
+];
 /// What other systems call our types.
 const TYPE_ALIASES: &[(&str, &str)] = &[
     ("bool", "boolean"),
@@ -113,7 +112,7 @@ fn dataset(
 ) -> Option<Dataset> {
     section.refuse_unknown_keys(
         KEYS,
-        &[("csv", csv::KEYS), ("transform", transform::KEYS), ("parquet", PARQUET_KEYS)],
+        &[("csv", csv::KEYS), ("transform", transform::KEYS), ("parquet", parquet::KEYS)],
         problems,
     );
     let catalog = catalog(section, problems);
@@ -124,7 +123,10 @@ fn dataset(
     let schema = contract.map(|section| schema(&section, problems));
     // With a transform the table has the columns that the plugin names.
     let contract = schema.as_deref().filter(|_| !section.has(transform::KEY));
-    let parquet = section.section("parquet", problems).map(|section| parquet(&section, contract, problems));
+    let partition_by = parquet::partition_by(section, contract, problems);
+    let parquet = section
+        .section("parquet", problems)
+        .map(|section| parquet::options(&section, contract, &partition_by, problems));
     Some(Dataset {
         name: name?,
         source: source?.value.to_owned(),
@@ -134,6 +136,7 @@ fn dataset(
         schema_change,
         max_rejects,
         transform: None,
+        partition_by,
         parquet: parquet.unwrap_or_default(),
     })
 }
@@ -195,81 +198,4 @@ fn likely_type(text: &str) -> Option<&'static str> {
         return Some(likely);
     }
     nearest(&lower, &["boolean", "int32", "int64", "double", "decimal(18,2)", "date", "timestamp", "string"])
-}
-
-fn parquet(section: &Section<'_>, contract: Option<&[Column]>, problems: &mut Problems) -> ParquetOptions {
-    section.refuse_unknown_keys(PARQUET_KEYS, &[], problems);
-    let codecs = [("zstd", Compression::Zstd), ("snappy", Compression::Snappy), ("none", Compression::None)];
-    let compression = section.choice("compression", &codecs, problems);
-    let row_group_bytes = section.integer("row_group_bytes", problems).and_then(|bytes| {
-        match u64::try_from(bytes.value).ok().filter(|b| (ROW_GROUP_BYTES_MIN..=ROW_GROUP_BYTES_MAX).contains(b)) {
-            Some(in_range) => Some(in_range),
-            None => {
-                problems
-                    .at(bytes.span, format!("`{}.row_group_bytes` is out of range", section.path), "out of range")
-                    .help(format!(
-                        "from {ROW_GROUP_BYTES_MIN} to {ROW_GROUP_BYTES_MAX}; the default is {DEFAULT_ROW_GROUP_BYTES}"
-                    ));
-                None
-            }
-        }
-    });
-    let defaults = ParquetOptions::default();
-    let codec = compression.map_or(defaults.compression, |codec| codec.value);
-    ParquetOptions {
-        compression: codec,
-        row_group_bytes: row_group_bytes.unwrap_or(defaults.row_group_bytes),
-        compression_level: compression_level(section, codec, problems),
-        bloom_filters: table_columns(section, "bloom_filters", contract, problems),
-        sort_by: table_columns(section, "sort_by", contract, problems),
-    }
-}
-
-fn compression_level(section: &Section<'_>, codec: Compression, problems: &mut Problems) -> Option<i32> {
-    let level = section.integer("compression_level", problems)?;
-    let (first, last) = (COMPRESSION_LEVELS.start(), COMPRESSION_LEVELS.end());
-    let at = format!("`{}.compression_level`", section.path);
-    if codec != Compression::Zstd {
-        problems
-            .at(level.span, format!("{at} has no meaning for this compression"), "only zstd has levels")
-            .help("take it out, or set `compression = \"zstd\"`");
-        return None;
-    }
-    if !COMPRESSION_LEVELS.contains(&level.value) {
-        problems
-            .at(level.span, format!("{at} is out of range"), "out of range")
-            .help(format!("from {first} (fast, the default) to {last} (small)"));
-        return None;
-    }
-    i32::try_from(level.value).ok()
-}
-
-/// Names of the table's columns. Without a contract they are compared with the columns when these are found out.
-fn table_columns(
-    section: &Section<'_>,
-    key: &str,
-    contract: Option<&[Column]>,
-    problems: &mut Problems,
-) -> Vec<String> {
-    let mut names = Vec::new();
-    for name in section.strings(key, problems).unwrap_or_default() {
-        let column = contract.map(|columns| columns.iter().find(|column| column.name == name.value));
-        let at = format!("`{}.{key}`", section.path);
-        if column == Some(None) {
-            problems
-                .at(name.span, format!("{at}: the dataset has no column `{}`", name.value), "not a column")
-                .help("its columns are those of the dataset's `schema`");
-        } else if names.iter().any(|known| known == name.value) {
-            problems
-                .at(name.span, format!("{at} names `{}` twice", name.value), "the second time")
-                .help("take one of them out");
-        } else if key == "bloom_filters" && column.flatten().is_some_and(|column| column.ty == ColumnType::Boolean) {
-            problems
-                .at(name.span, format!("{at}: `{}` is boolean", name.value), "no bloom filter")
-                .help("a bloom filter helps where there are many values, not two");
-        } else {
-            names.push(name.value.to_owned());
-        }
-    }
-    names
 }

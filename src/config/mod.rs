@@ -4,6 +4,7 @@
 mod csv;
 mod dataset;
 mod error;
+mod parquet;
 mod policy;
 mod rules;
 mod section;
@@ -20,8 +21,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
-pub use dataset::{ROW_GROUP_BYTES_MAX, ROW_GROUP_BYTES_MIN};
 pub use error::{Anchor, ConfigError, Place, Problem};
+pub use parquet::{ROW_GROUP_BYTES_MAX, ROW_GROUP_BYTES_MIN, TARGET_FILE_BYTES_MAX, TARGET_FILE_BYTES_MIN};
 pub use rules::{COLUMN_NAME_MAX, DATASET_NAME_MAX, LAKE_NAME_MAX, PREFIX_BYTES_MAX, STACK_NAME_MAX};
 pub use stack::{OnDestroy, Stack, StatePlace, Target};
 pub use transform::{

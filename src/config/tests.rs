@@ -136,6 +136,7 @@ fn every_option_is_read() {
             schema_change: Some(SchemaChange::Reject),
             max_rejects: Some(MaxRejects::Percent { millionths: 25_000 }),
             transform: None,
+            partition_by: Vec::new(),
             parquet: ParquetOptions {
                 compression: Compression::Snappy,
                 row_group_bytes: 8 << 20,
@@ -171,10 +172,12 @@ fn the_example_is_read_as_it_stands_and_with_every_commented_option() {
     let contract: Vec<&str> =
         config.datasets[0].schema.as_ref().unwrap().iter().map(|column| column.name.as_str()).collect();
     assert_eq!(contract, columns);
+    assert_eq!(config.datasets[0].partition_by, ["origin"]);
     assert_eq!(
         config.datasets[0].parquet,
         ParquetOptions {
             compression_level: Some(1),
+            target_file_bytes: Some(256 << 20),
             bloom_filters: vec!["carrier".into()],
             sort_by: vec!["time_hour".into()],
             ..ParquetOptions::default()
@@ -447,6 +450,37 @@ fn parquet_options_name_columns_of_the_contract_and_levels_of_the_codec() {
     lake.toml:11: `dataset.d.parquet.sort_by` names `id` twice
       take one of them out
     ");
+}
+
+#[test]
+fn a_dataset_is_partitioned_by_columns_that_make_folders() {
+    let text = format!(
+        "{MINIMAL}[dataset.d]\nsource = \"d/\"\npartition_by = [\"day\", \"at\", \"no\", \"day\"]\n\
+         [dataset.d.schema]\nid = \"int64\"\nday = \"date\"\nat = \"timestamp\"\n\
+         [dataset.d.parquet]\nsort_by = [\"day\"]\ntarget_file_bytes = 100\n\
+         [dataset.e]\nsource = \"e/\"\npartition_by = [\"a\"]\n[dataset.e.schema]\na = \"date\"\n"
+    );
+    assert_snapshot!(problems(&text), @r"
+    lake.toml:5: `dataset.d.partition_by`: `at` is timestamp
+      a table is partitioned by text, whole numbers, dates or booleans
+    lake.toml:5: `dataset.d.partition_by`: the dataset has no column `no`
+      its columns are those of the dataset's `schema`
+    lake.toml:5: `dataset.d.partition_by` names `day` twice
+      take one of them out
+    lake.toml:11: `dataset.d.parquet.sort_by`: `day` is a partition column
+      in each file it has one value only
+    lake.toml:12: `dataset.d.parquet.target_file_bytes` is out of range
+      from 1048576 to 68719476736; the default is none: one file
+    lake.toml:15: `dataset.e.partition_by` names every column of the table
+      take one out: at least one must be in the files
+    ");
+    let text =
+        "[dataset.d]\nsource = \"d/\"\npartition_by = [\"year\"]\n[dataset.d.parquet]\ntarget_file_bytes = 1048576\n";
+    let config = parse(&format!("{MINIMAL}{text}")).unwrap();
+    assert_eq!(config.datasets[0].partition_by, ["year"]);
+    assert_eq!(config.datasets[0].parquet.target_file_bytes, Some(1 << 20));
+    let flat = Dataset { partition_by: Vec::new(), ..config.datasets[0].clone() };
+    assert_ne!(config.datasets[0].config_hash(), flat.config_hash());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod architecture;
 mod csv;
 mod manifest;
 mod names;
+mod partition;
 mod policy;
 mod transform;
 mod types;
@@ -15,6 +16,7 @@ pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestError};
 pub use names::{
     COLUMN_NAME_MAX, JOB_EVENT, LEDGER_PREFIX, METRICS_NAMESPACE, column_name, event_source, ledger_prefixes,
 };
+pub use partition::{NULL_PARTITION, PARTITION_COLUMNS_MAX, Part, Partition};
 pub use policy::{MaxRejects, ParseMaxRejectsError, Ragged, SchemaChange};
 pub use transform::{DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, TRANSFORM_PREFIX, Transform};
 pub use types::{ColumnType, DECIMAL_PRECISION_MAX, ParseTypeError};
@@ -47,6 +49,9 @@ pub struct Dataset {
     /// What rows go through on their way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Transform>,
+    /// Columns of the table that its files lie in folders by ([`Partition`]), outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
     /// How the Parquet is written.
     pub parquet: ParquetOptions,
 }
@@ -63,6 +68,7 @@ impl Dataset {
             schema_change: None,
             max_rejects: None,
             transform: None,
+            partition_by: Vec::new(),
             parquet: ParquetOptions::default(),
         }
     }
@@ -74,6 +80,11 @@ impl Dataset {
             Some(_) => SchemaChange::Freeze,
             None => SchemaChange::Evolve,
         })
+    }
+
+    /// Whether an input may become several data files.
+    pub fn makes_several_files(&self) -> bool {
+        !self.partition_by.is_empty() || self.parquet.target_file_bytes.is_some()
     }
 
     /// Hash of everything but the plugin's code that decides what a conversion writes: 16 hex digits. Commit records
@@ -148,6 +159,10 @@ pub struct ParquetOptions {
     /// Level of the codec; `None`: the codec's own default. Only Zstandard has levels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression_level: Option<i32>,
+    /// A data file that has reached this many bytes ends with its row group, and the next one begins. `None`: an input
+    /// becomes one file, or one a partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_file_bytes: Option<u64>,
     /// Columns with a bloom filter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bloom_filters: Vec<String>,
@@ -166,6 +181,7 @@ impl Default for ParquetOptions {
             compression: Compression::Zstd,
             row_group_bytes: DEFAULT_ROW_GROUP_BYTES,
             compression_level: None,
+            target_file_bytes: None,
             bloom_filters: Vec::new(),
             sort_by: Vec::new(),
         }

@@ -3,14 +3,18 @@
 //!
 //! Without a transform, groups of blocks are decoded and encoded side by side ([`group`]), each to a row group. With
 //! one, they are decoded side by side, and go through the plugin and into the encoder here, in their order: an instance
-//! of a plugin sees the rows of a file as the file has them.
+//! of a plugin sees the rows of a file as the file has them. Rows of a partitioned table are told apart here, too, and
+//! wait until there are enough of a partition for a row group ([`partitions`]).
 
 mod facts;
+mod files;
 mod group;
 mod matching;
 mod opened;
 mod outputs;
+mod partitions;
 mod stage;
+mod table;
 
 use std::{
     fmt,
@@ -18,11 +22,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::outputs::{OTHER_CODES, PLUGIN_CODES_MAX};
+pub use self::{
+    files::{DataFile, OPEN_FILES_MAX},
+    outputs::{OTHER_CODES, PLUGIN_CODES_MAX},
+    partitions::PARTITIONS_MAX,
+};
 use self::{
     group::{Encodings, Made, encode, hand_over},
     opened::{File, Opening},
     outputs::Outputs,
+    table::Table,
 };
 use super::{
     Dialect, Error, Progress, Report, Sink, Source,
@@ -105,18 +114,19 @@ pub struct Input<'a> {
 
 /// What a conversion hands back.
 #[derive(Debug)]
-pub struct Converted<W> {
+pub struct Converted<D> {
     /// What it did.
     pub report: Report,
     /// The columns of the CSV.
     pub columns: Vec<Column>,
-    /// The data file, with its footer written, for the rim to commit. `None` when no row was kept.
-    pub data: Option<W>,
+    /// The data files, whole, for the rim to commit: none when no row was kept, and one unless the dataset has
+    /// partitions or a size of files.
+    pub data: Vec<DataFile<D>>,
     /// The rejects file, likewise.
-    pub rejects: Option<W>,
+    pub rejects: Option<D>,
 }
 
-/// Converts inputs into one data file and one rejects file. An input without a single record adds nothing.
+/// Converts inputs into one data file, or one a partition, or several of a size; and one rejects file. An input without a single record adds nothing.
 ///
 /// Columns that are to be found out are guessed by the first [`GUESS_BYTES`] of each input. A value further on that
 /// refutes the guess stops the run; then the types are found out over all inputs, and the run begins anew.
@@ -133,7 +143,7 @@ pub fn convert<S: Sink>(
     conversion: &Conversion<'_>,
     sink: &mut S,
     progress: &Progress,
-) -> Result<Converted<S::Write>, Error> {
+) -> Result<Converted<S::Done>, Error> {
     let transform = together(conversion.dataset, conversion.transform)?;
     let Conversion { dataset, resources, .. } = *conversion;
     let text = match conversion.columns {
@@ -167,7 +177,7 @@ pub fn convert<S: Sink>(
 }
 
 /// A run whose columns are certain has come to its end.
-fn finished<W>(converted: Option<Converted<W>>, infer: Duration) -> Result<Converted<W>, Error> {
+fn finished<D>(converted: Option<Converted<D>>, infer: Duration) -> Result<Converted<D>, Error> {
     let message = || "no guess was made, and one is refuted".to_owned();
     let mut converted = converted.ok_or_else(|| Error::Transform { message: message() })?;
     converted.report.stages.infer_ms = u64::try_from(infer.as_millis()).unwrap_or(u64::MAX);
@@ -207,15 +217,18 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// `None`: a value refutes the guess.
-    fn go<S: Sink>(&self, sink: &mut S, progress: &Progress) -> Result<Option<Converted<S::Write>>, Error> {
+    fn go<S: Sink>(&self, sink: &mut S, progress: &Progress) -> Result<Option<Converted<S::Done>>, Error> {
         let schema = parquet::schema(self.columns);
         // With a transform the table's columns, and so its encoding, are known once the plugin has been opened.
-        let encodings = match self.transform {
-            None => Encodings::new(&schema, &self.dataset.parquet)?,
-            Some(_) => Encodings::new(&schema, &ParquetOptions::default())?,
+        let table = match self.transform {
+            None => Table::new(&schema, self.dataset)?,
+            Some(_) => Table { encodings: Encodings::new(&schema, &ParquetOptions::default())?, partitions: None },
         };
+        let encodings = table.encodings.clone();
         let opening = Opening::new(self.dataset, self.columns, &schema, self.guess);
-        let mut outputs = Outputs::new(self.dataset, self.transform, self.columns, &encodings, sink);
+        let is_whole = self.transform.is_none() && table.partitions.is_none();
+        let traced = self.transform.is_some();
+        let mut outputs = Outputs::new(*self, table, sink);
         let files: Mutex<Vec<Arc<File>>> = Mutex::default();
         let reading_for = Mutex::new(Duration::ZERO);
         let mut waiting = self.inputs.iter();
@@ -239,10 +252,9 @@ impl Run<'_> {
             *reading_for.lock().unwrap_or_else(PoisonError::into_inner) += begun.elapsed();
             read
         };
-        let is_whole = self.transform.is_none();
         let work = |group: Group<File>, pieces: &Pieces<Made>| match is_whole {
             true => encode(group, pieces, &encodings, progress),
-            false => hand_over(group, pieces, progress),
+            false => hand_over(group, pieces, traced, progress),
         };
         let mut refuted = false;
         let settle = |made| match made {
@@ -260,7 +272,7 @@ impl Run<'_> {
             Ok(()) => {
                 let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
                 let split = reading_for.into_inner().unwrap_or_else(PoisonError::into_inner);
-                outputs.finish(self.inputs, &files, split).map(Some)
+                outputs.finish(&files, split).map(Some)
             }
         }
     }

@@ -125,6 +125,21 @@ pub enum Error {
         #[source]
         source: ParquetError,
     },
+    /// An output could not be ended.
+    #[error("the {output} output cannot be ended")]
+    Finish {
+        /// `data` or `rejects`.
+        output: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The rows cannot be told apart by the dataset's partition columns.
+    #[error("partition_by: {message}")]
+    Partition {
+        /// What is in the way, and what to do.
+        message: String,
+    },
     /// The decoded columns do not form a batch: a bug in lake.
     #[error("decoded columns do not fit together; this is a bug in lake")]
     Batch(#[from] arrow::error::ArrowError),
@@ -191,11 +206,14 @@ impl Error {
             | Error::Header { .. }
             | Error::Option { .. }
             | Error::Quotes { .. }
+            | Error::Partition { .. }
             | Error::Batch(_)
             | Error::Conservation { .. }
             | Error::Transform { .. } => true,
             Error::Plugin { source, .. } => source.is_permanent(),
-            Error::Read { .. } | Error::Open { .. } | Error::Write { .. } | Error::Cancelled => false,
+            Error::Read { .. } | Error::Open { .. } | Error::Write { .. } | Error::Finish { .. } | Error::Cancelled => {
+                false
+            }
         }
     }
 }

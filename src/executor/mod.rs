@@ -16,7 +16,8 @@
 //! Types that nobody has said are guessed by the beginning of each input, and found out over all of it when a later
 //! value refutes the guess. Memory is bounded whatever the input's size, by [`MEMORY_BYTES`]: text under way
 //! ([`Resources::text_bytes`], and one record of at most [`csv::RECORD_BYTES_MAX`]), a row group in the making for each
-//! worker and those that wait for their turn, and what a plugin uses within its [`transform::Limits`].
+//! worker and those that wait for their turn, and what a plugin uses within its [`transform::Limits`]; for a partitioned
+//! table, instead of the workers' row groups, by the rows that wait for one and by what sinks may hold back.
 
 /// The table in the Glue Data Catalog, as a pure mapping.
 pub mod catalog;
@@ -39,12 +40,15 @@ mod schedule;
 use std::io::{Read, Write};
 
 pub use convert::{
-    Columns, Conversion, Converted, GUESS_BYTES, Input, OTHER_CODES, Origin, PLUGIN_CODES_MAX, Through, convert,
+    Columns, Conversion, Converted, DataFile, GUESS_BYTES, Input, OPEN_FILES_MAX, OTHER_CODES, Origin, PARTITIONS_MAX,
+    PLUGIN_CODES_MAX, Through, convert,
 };
 pub use csv::{Decision, Dialect, Inference, Item, infer, infer_all};
 pub use error::Error;
 pub use report::{Progress, Report, Stages};
 pub use schedule::{MEMORY_BYTES, Resources};
+
+use crate::dataset::Partition;
 
 /// Bytes that can be read several times from the start: once to find out types, once to decode.
 pub trait Source: Send + Sync {
@@ -67,22 +71,36 @@ pub trait Source: Send + Sync {
     fn open(&self) -> std::io::Result<Box<dyn Read + Send>>;
 }
 
-/// Where a conversion's two outputs go. An output that gets no row is never opened.
+/// Bytes of an output that a [`Sink`] may hold back until there are more of them, or it has ended.
+pub const HELD_BACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Where a conversion's outputs go. An output that gets no row is never opened.
 pub trait Sink {
-    /// One output. It is handed back unfinished in [`Converted`], for the rim to commit.
+    /// An output that is being written. Dropped, it leaves nothing behind.
     type Write: Write + Send;
 
-    /// Opens the Parquet file of the kept rows.
+    /// An output whose bytes are all there, and that nobody sees yet: for the rim to commit. It takes no memory to speak
+    /// of. Dropped, it leaves nothing behind.
+    type Done;
+
+    /// Opens a Parquet file of kept rows, the `part`th of its partition, from 0. A dataset without partitions whose
+    /// files have no size has one, with an empty partition.
     ///
     /// # Errors
     /// Whatever keeps it from being opened.
-    fn data(&mut self) -> std::io::Result<Self::Write>;
+    fn data(&mut self, partition: &Partition, part: u32) -> std::io::Result<Self::Write>;
 
     /// Opens the Parquet file of the rejected rows.
     ///
     /// # Errors
     /// Whatever keeps it from being opened.
     fn rejects(&mut self) -> std::io::Result<Self::Write>;
+
+    /// All bytes of the output are written.
+    ///
+    /// # Errors
+    /// Whatever keeps the last of them from arriving.
+    fn done(&mut self, write: Self::Write) -> std::io::Result<Self::Done>;
 }
 
 #[cfg(test)]

@@ -80,7 +80,13 @@ pub struct Report {
     pub missing_columns: Vec<String>,
     /// How the (last) input was read. `None` for an empty input.
     pub dialect: Option<Dialect>,
-    /// Row groups in the data file.
+    /// Data files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub files: u64,
+    /// Partitions that they are in; none where the dataset has no partitions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub partitions: u64,
+    /// Row groups in the data files.
     pub row_groups: u64,
     /// Where the time went.
     pub stages: Stages,
@@ -89,6 +95,11 @@ pub struct Report {
     /// [`crate::dataset::Transform::plugin_hash`] of the plugin that rows went through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin_hash: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Time by stage in milliseconds, that of all threads together.

@@ -3,6 +3,7 @@
 use std::io::{self, Cursor, Read};
 
 use super::{Sink, Source};
+use crate::dataset::Partition;
 
 /// A file in memory.
 pub(super) struct Memory {
@@ -56,8 +57,9 @@ pub(super) struct MemorySink {
 
 impl Sink for MemorySink {
     type Write = Vec<u8>;
+    type Done = Vec<u8>;
 
-    fn data(&mut self) -> io::Result<Vec<u8>> {
+    fn data(&mut self, _: &Partition, _: u32) -> io::Result<Vec<u8>> {
         self.opened.push("data");
         Ok(Vec::new())
     }
@@ -65,5 +67,9 @@ impl Sink for MemorySink {
     fn rejects(&mut self) -> io::Result<Vec<u8>> {
         self.opened.push("rejects");
         Ok(Vec::new())
+    }
+
+    fn done(&mut self, write: Vec<u8>) -> io::Result<Vec<u8>> {
+        Ok(write)
     }
 }

@@ -7,15 +7,20 @@
 //! source would be left in the table. It is rolled back only when it cannot be finished, because its uploads are
 //! gone; then nothing has been deleted yet, for that comes after all of them are completed.
 
-use futures::future::try_join_all;
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    ledger::{self, Attempt, Commit, Decision, Kind, Run, Versioned, put_decisively},
+    ledger::{self, Attempt, Commit, Decision, Kind, Role, Run, Versioned, put_decisively},
     ports::{Clock, Cloud, CloudError, Complete, Condition, Objects, Shape, Upload},
     schema,
     telling::Telling,
 };
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Partition};
+
+/// Files of an attempt that are completed, or deleted, at the same time.
+const FILES_AT_ONCE: usize = 32;
 
 /// How finishing ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,15 +40,14 @@ pub(super) async fn finish<C: Cloud>(
     record: &Versioned<Commit>,
 ) -> Result<Finished, CloudError> {
     let Some(attempt) = &record.value.attempt else { return Ok(Finished::Moved) };
-    let published = try_join_all(attempt.uploads.iter().map(|(_, upload)| cloud.complete(upload))).await?;
+    let completing = attempt.uploads.iter().map(|(_, upload)| cloud.complete(upload));
+    let published: Vec<Complete> = stream::iter(completing).buffer_unordered(FILES_AT_ONCE).try_collect().await?;
     if published.contains(&Complete::Lost) {
         return roll_back(cloud, record, attempt).await;
     }
-    futures::try_join!(
-        delete_superseded(cloud, &record.value, attempt),
-        ensure_table(cloud, dataset, attempt),
-        file_report(cloud, &attempt.run),
-    )?;
+    // First the table: rows in a partition that it does not know yet are seen by nobody.
+    futures::try_join!(ensure_table(cloud, dataset, attempt), file_report(cloud, &attempt.run))?;
+    delete_superseded(cloud, &record.value, attempt).await?;
     // Before the record says so: whoever dies in between lets it be told twice, and never not at all.
     cloud.tell(&Telling::of_run(&attempt.run)).await?;
     mark_done(cloud, record, attempt).await
@@ -54,16 +58,28 @@ async fn delete_superseded(cloud: &impl Objects, record: &Commit, attempt: &Atte
     let Some(current) = &record.current else { return Ok(()) };
     let ours = |key: &str| attempt.uploads.iter().any(|(_, upload)| upload.key == key);
     let superseded = current.files.iter().filter(|file| !ours(&file.key));
-    try_join_all(superseded.map(|file| cloud.delete(&file.key, None))).await?;
-    Ok(())
+    let deleting = superseded.map(|file| cloud.delete(&file.key, None));
+    stream::iter(deleting).buffer_unordered(FILES_AT_ONCE).try_for_each(async |_| Ok(())).await
 }
 
 async fn ensure_table<C: Cloud>(cloud: &C, dataset: &Dataset, attempt: &Attempt) -> Result<(), CloudError> {
     if attempt.columns.is_empty() {
         return Ok(());
     }
-    let shape = Shape { columns: attempt.columns.clone(), source_columns: attempt.source_columns.clone() };
-    schema::ensure_table(cloud, dataset, &shape).await
+    let data = attempt.uploads.iter().filter(|(role, _)| *role == Role::Data);
+    let partitions: BTreeSet<Partition> = data.map(|(_, upload)| Partition::of_key(&upload.key)).collect();
+    // Its files lie as they were decided, whatever the dataset says by now.
+    let partition_by = match partitions.first() {
+        Some(partition) => partition.names().map(str::to_owned).collect(),
+        None => dataset.partition_by.clone(),
+    };
+    let Attempt { columns, source_columns, .. } = attempt;
+    let shape = Shape { columns: columns.clone(), partition_by, source_columns: source_columns.clone() };
+    let there = schema::ensure_table(cloud, dataset, &shape).await?;
+    if shape.partition_by.is_empty() || shape.partition_by != there.partition_by {
+        return Ok(()); // a table that is partitioned otherwise by now: these files are to be converted anew
+    }
+    cloud.register_partitions(dataset, &there, &Vec::from_iter(partitions)).await
 }
 
 /// Files a run's report. The same run has the same key and bytes, whoever files it.

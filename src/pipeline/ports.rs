@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::telling::Telling;
 use crate::{
-    dataset::{Column, Dataset},
+    dataset::{Column, Dataset, Partition},
     executor::Report,
 };
 
@@ -163,8 +163,10 @@ pub trait Objects: Send + Sync {
 /// What a table is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// Its columns, without partitions.
+    /// Its columns. Those that it is partitioned by are the last ones, once it is in the catalog.
     pub columns: Vec<Column>,
+    /// Names of those that it is partitioned by, outermost first.
+    pub partition_by: Vec<String>,
     /// Columns of the CSV that a transform makes these of. `None`: they are the same, or nobody has said.
     pub source_columns: Option<Vec<Column>>,
 }
@@ -187,12 +189,20 @@ pub trait Catalog: Send + Sync {
     fn create_table(&self, dataset: &Dataset, shape: &Shape) -> impl Future<Output = Result<bool, CloudError>> + Send;
     /// Gives the version of the table that was read another shape, and keeps all else; `false` when it has changed
     /// since.
+    /// Where it is to be partitioned otherwise, partitions that were registered are forgotten; their files stay.
     fn update_table(
         &self,
         dataset: &Dataset,
         table: &Table,
         shape: &Shape,
     ) -> impl Future<Output = Result<bool, CloudError>> + Send;
+    /// Registers partitions of a table of this shape; those that are registered already count. None is ever removed.
+    fn register_partitions(
+        &self,
+        dataset: &Dataset,
+        shape: &Shape,
+        partitions: &[Partition],
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// A crawler as it is now.
@@ -311,10 +321,8 @@ pub struct Job<'a, D> {
     pub work_ends_at: Timestamp,
     /// The dialect, where inference has found it.
     pub dialect: Option<D>,
-    /// Key of the data file in the processed bucket.
-    pub data_key: String,
-    /// Key of the file of rejected rows.
-    pub rejects_key: String,
+    /// The generation that it makes, by which its files are named: [`super::ledger::data_key`], [`super::ledger::rejects_key`].
+    pub generation: u64,
 }
 
 /// What a conversion has made: files that are uploaded and not yet completed.
@@ -322,8 +330,8 @@ pub struct Job<'a, D> {
 pub struct Product {
     /// What was counted, and how long it took.
     pub report: Report,
-    /// The data file; `None` without a row.
-    pub data: Option<Upload>,
+    /// The data files; none without a row.
+    pub data: Vec<Upload>,
     /// The rejects; `None` without a reject.
     pub rejects: Option<Upload>,
 }

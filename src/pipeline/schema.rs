@@ -201,13 +201,25 @@ impl<C: Cloud> Settling<'_, C> {
         let opened = self.cloud.open(self.dataset, input, self.terms.work_ends_at).await;
         let columns = opened.map_err(|error| error.of_source(&self.source.key))?;
         let remembers = remembered || self.dataset.transform.is_some();
-        Ok(Shape { columns, source_columns: remembers.then(|| input.to_vec()) })
+        let partition_by = self.dataset.partition_by.clone();
+        Ok(Shape { columns, partition_by, source_columns: remembers.then(|| input.to_vec()) })
     }
 
     /// A Parquet column of a table cannot change its type, so that these columns cannot be had beside others of their
     /// names.
     fn agree(&self, wanted: &Shape, table: &Shape) -> Result<(), Failure> {
         let name = &self.dataset.name;
+        if wanted.partition_by != table.partition_by {
+            return Err(Failure::permanent(
+                SCHEMA_CONFLICT,
+                format!(
+                    "the table {name} is {}, and the dataset asks for it {}; run `lake backfill {name}`, which converts \
+                     all of its files anew, or change it back",
+                    partitioned(&table.partition_by),
+                    partitioned(&wanted.partition_by),
+                ),
+            ));
+        }
         for column in &wanted.columns {
             let Some(there) = table.columns.iter().find(|there| there.name == column.name) else { continue };
             if there.ty == column.ty {
@@ -230,6 +242,13 @@ impl<C: Cloud> Settling<'_, C> {
     }
 }
 
+fn partitioned(by: &[String]) -> String {
+    match by {
+        [] => "without partitions".to_owned(),
+        by => format!("partitioned by {}", by.join(", ")),
+    }
+}
+
 /// Whether files of the dataset were made without a transform, so that the table's columns are those of the CSV.
 async fn is_made_plain(cloud: &impl Objects, dataset: &Dataset) -> Result<bool, CloudError> {
     let records = cloud.list_after(&Kind::Commits.prefix(&dataset.name), "", RECORDS_ASKED_MAX).await?;
@@ -249,9 +268,11 @@ async fn is_made_plain(cloud: &impl Objects, dataset: &Dataset) -> Result<bool, 
     Ok(false)
 }
 
-/// The same columns in any order.
+/// The same columns in any order, and the same partitions.
 fn has_same_columns(one: &Shape, other: &Shape) -> bool {
-    one.columns.len() == other.columns.len() && one.columns.iter().all(|column| other.columns.contains(column))
+    one.partition_by == other.partition_by
+        && one.columns.len() == other.columns.len()
+        && one.columns.iter().all(|column| other.columns.contains(column))
 }
 
 /// Replaces the table's columns, unless somebody has done so already. `false`: the table is another one than was looked
@@ -289,16 +310,17 @@ fn grown(there: &Shape, wanted: &Shape) -> Shape {
         (Some(columns), Some(more)) => Some(with(columns, more)),
         (columns, more) => columns.clone().or_else(|| more.clone()),
     };
-    Shape { columns: with(&there.columns, &wanted.columns), source_columns }
+    let columns = with(&there.columns, &wanted.columns);
+    Shape { columns, partition_by: there.partition_by.clone(), source_columns }
 }
 
 /// Sees to it that the dataset's table exists, has at least these columns, and remembers what it is made of. Never
-/// removes a column.
-pub(super) async fn ensure_table(cloud: &impl Catalog, dataset: &Dataset, wanted: &Shape) -> Result<(), CloudError> {
+/// removes a column. Answers with what is there then.
+pub(super) async fn ensure_table(cloud: &impl Catalog, dataset: &Dataset, wanted: &Shape) -> Result<Shape, CloudError> {
     for _ in 0..TABLE_TRIES_MAX {
         let Some(table) = cloud.table(dataset).await? else {
             if cloud.create_table(dataset, wanted).await? {
-                return Ok(());
+                return Ok(wanted.clone());
             }
             continue;
         };
@@ -308,7 +330,7 @@ pub(super) async fn ensure_table(cloud: &impl Catalog, dataset: &Dataset, wanted
             shape.source_columns.clone_from(&wanted.source_columns);
         }
         if shape == table.shape || cloud.update_table(dataset, &table, &shape).await? {
-            return Ok(());
+            return Ok(shape);
         }
     }
     Err(unsteady(dataset))

@@ -40,7 +40,7 @@ const EVENT_AGE_MAX_SECONDS: u32 = 21_600;
 pub(super) const ROLE_POLICIES_CHARS_MAX: usize = 10_240;
 
 /// Characters of convert's policies without its datasets, at most.
-const LAKE_POLICY_CHARS: usize = 3_400;
+const LAKE_POLICY_CHARS: usize = 3_500;
 
 /// Characters that a dataset adds to convert's policy besides its name and prefix, at most: the ARNs of its place in
 /// both buckets and of its table.
@@ -119,7 +119,15 @@ impl Ground<'_> {
             ),
             policy::allow(
                 "Catalog",
-                &["glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
+                &[
+                    "glue:GetTable",
+                    "glue:CreateTable",
+                    "glue:UpdateTable",
+                    "glue:BatchCreatePartition",
+                    // A table that is partitioned otherwise from now on forgets those that it had.
+                    "glue:GetPartitions",
+                    "glue:BatchDeletePartition",
+                ],
                 catalog_arns.into_iter().chain(tables),
             ),
             self.tell(),

@@ -200,7 +200,7 @@ fn convert_may_read_its_sources_and_write_its_outputs_its_ledger_and_its_tables(
         <Bucket processed arn>/flights/*
         <Bucket processed arn>/airlines/*
         <Bucket processed arn>/_lake/*
-    glue:GetTable glue:CreateTable glue:UpdateTable
+    glue:GetTable glue:CreateTable glue:UpdateTable glue:BatchCreatePartition glue:GetPartitions glue:BatchDeletePartition
         arn:aws:glue:eu-west-1:123456789012:catalog
         <Database lake arn>
         arn:aws:glue:eu-west-1:123456789012:table/<Database lake name>/flights
@@ -487,7 +487,10 @@ fn a_transform_is_uploaded_for_convert_which_alone_may_read_it() {
 
 #[test]
 fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
-    use crate::pipeline::ledger::{Kind, data_key, rejects_key, runs_prefix};
+    use crate::{
+        dataset::Partition,
+        pipeline::ledger::{Kind, data_key, rejects_key, runs_prefix},
+    };
     let program = program(&inputs());
     let data = declared(&program, "aws:s3:Prefix", "flights");
     let mut prefixes = texts(&data.inputs.unpack()["with"]);
@@ -496,7 +499,7 @@ fn what_a_dataset_leaves_behind_covers_all_that_the_ledger_writes_of_it() {
         Kind::Pending.key("flights", "a.csv"),
         Kind::Commits.key("flights", "a.csv"),
         Kind::Parked.key("flights", "a.csv"),
-        data_key("flights", "a.csv", 1),
+        data_key("flights", "a.csv", 1, &Partition::of_key("flights/year=2013/a"), 1),
         rejects_key("flights", "a.csv", 1),
         runs_prefix("flights"),
     ];

@@ -15,6 +15,7 @@ mod kill;
 mod mail;
 mod ministack;
 mod models;
+mod partitions;
 mod peers;
 mod pipeline;
 mod plugin;

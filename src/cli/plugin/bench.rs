@@ -97,8 +97,8 @@ fn batches(csv: &Path, columns: &[Column]) -> Result<Vec<RecordBatch>, CliError>
     let input = Input { source: &source, origin: Origin::default(), dialect: None };
     let dataset = Dataset::new("bench", "data/");
     let converted = executor::convert(&[input], &Conversion::of(&dataset, columns, None), &mut sink, &Progress::new())?;
-    let Some(data) = converted.data else { return Ok(Vec::new()) };
-    let file = File::open(data.commit()?)?;
+    let Some(data) = converted.data.into_iter().next() else { return Ok(Vec::new()) };
+    let file = File::open(data.output.commit()?)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build()?;
     let schema = executor::parquet::schema(columns);
     let batches: Result<Vec<RecordBatch>, ArrowError> =

@@ -12,7 +12,7 @@ use crate::{
     dataset::{Column, CsvOptions, DEFAULT_TRANSFORM_CALL_SECONDS, DEFAULT_TRANSFORM_MEMORY_MB, Dataset, Transform},
     executor::{
         self, Conversion, Error, Input, Origin, Progress, Through,
-        local::{FileSink, FileSource},
+        local::{FileSink, FileSource, FinishedFile},
         transform::{Deadline, Limits, Plugin, PluginError},
     },
     package::plugin::Component,
@@ -110,7 +110,7 @@ impl Case {
             Err(Error::Plugin { source, .. }) => return Ok(Outcome::Failed(source.to_string())),
             Err(error) => return Err(error.into()),
         };
-        let read = |output: Option<executor::local::FileOutput>| -> Result<_, CliError> {
+        let read = |output: Option<FinishedFile>| -> Result<_, CliError> {
             let Some(output) = output else { return Ok(Vec::new()) };
             let (batches, rows) = rows::first_rows(fs::File::open(output.commit()?)?, ROWS_MAX)?;
             match rows > ROWS_MAX as u64 {
@@ -119,7 +119,8 @@ impl Case {
                 false => Ok(batches),
             }
         };
-        let (kept, rejects) = (read(converted.data)?, read(converted.rejects)?);
+        let kept = converted.data.into_iter().next().map(|file| file.output);
+        let (kept, rejects) = (read(kept)?, read(converted.rejects)?);
         Ok(Outcome::Converted(Box::new(Converted { report: converted.report, table, kept, rejects })))
     }
 

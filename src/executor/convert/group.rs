@@ -144,11 +144,19 @@ impl Encoders {
 
     /// The row groups, of the data and of the rejects.
     pub fn finish(&mut self) -> Result<(Option<EncodedGroup>, Option<EncodedGroup>), Error> {
+        let data = self.finish_data()?;
         let begun = Instant::now();
-        let data = self.data.take().map(GroupEncoder::finish).transpose().map_err(of_data)?;
         let rejects = self.rejects.take().map(GroupEncoder::finish).transpose().map_err(of_rejects)?;
         self.time += begun.elapsed();
         Ok((data, rejects))
+    }
+
+    /// The row group of the data alone.
+    pub fn finish_data(&mut self) -> Result<Option<EncodedGroup>, Error> {
+        let begun = Instant::now();
+        let data = self.data.take().map(GroupEncoder::finish).transpose().map_err(of_data)?;
+        self.time += begun.elapsed();
+        Ok(data)
     }
 }
 
@@ -232,10 +240,15 @@ pub(super) fn encode(
     Ok(pieces.give(Made::Encoded(Box::new(Encoded { file, tally, data, rejects })))?)
 }
 
-/// Decodes a group, and leaves the rest to the calling thread.
-pub(super) fn hand_over(mut group: Group<File>, pieces: &Pieces<Made>, progress: &Progress) -> Result<(), Stop> {
+/// Decodes a group, and leaves the rest to the calling thread. `traced`: it may ask where a row was.
+pub(super) fn hand_over(
+    mut group: Group<File>,
+    pieces: &Pieces<Made>,
+    traced: bool,
+    progress: &Progress,
+) -> Result<(), Stop> {
     let file = Arc::clone(&group.file);
-    let decoding = decode(&mut group, true, progress, |decoded| {
+    let decoding = decode(&mut group, traced, progress, |decoded| {
         Ok(pieces.give(Made::Decoded(Arc::clone(&file), Box::new(decoded)))?)
     })?;
     Ok(pieces.give(decoding.map_or(Made::Refuted, |time| Made::Handed { decode: time }))?)

@@ -11,6 +11,7 @@ use arrow::{array::RecordBatch, util::display::array_value_to_string};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+mod partitions;
 mod proofs;
 mod through;
 
@@ -71,7 +72,8 @@ fn run_all(
 ) -> Result<Outcome, Error> {
     let mut sink = MemorySink::default();
     let converted = convert(inputs, &Conversion::of(dataset, &columns(table), transform), &mut sink, &Progress::new())?;
-    let (data, rejects) = (converted.data.map(Bytes::from), converted.rejects.map(Bytes::from));
+    let data = converted.data.into_iter().next().map(|file| Bytes::from(file.output));
+    let rejects = converted.rejects.map(Bytes::from);
     let (rows, rejects) = (read_back(&data), read_back(&rejects));
     let Report { read, kept, filtered, rejected, exploded, .. } = converted.report;
     assert_eq!(read, kept + filtered + rejected);
@@ -319,7 +321,7 @@ fn several_files_become_one() {
     let table = columns("a int64, b string");
     let dataset = Dataset::new("t", "t/");
     let converted = convert(&inputs, &Conversion::of(&dataset, &table, None), &mut sink, &Progress::new()).unwrap();
-    assert_eq!(read_back(&converted.data.map(Bytes::from)), ["1|x", "2|y"]);
+    assert_eq!(read_back(&converted.data.into_iter().next().map(|file| file.output.into())), ["1|x", "2|y"]);
     assert_eq!((converted.report.read, converted.report.rejected), (3, 1));
 }
 
@@ -366,8 +368,10 @@ fn a_source_that_breaks_off_is_an_error_and_not_the_end() {
 fn rows_that_went_missing_would_be_an_error() {
     let dataset = Dataset::new("t", "t/");
     let mut sink = MemorySink::default();
-    let encodings = Encodings::new(&parquet::schema(&columns("a int64")), &dataset.parquet).unwrap();
-    let mut run = Outputs::new(&dataset, None, &[], &encodings, &mut sink);
+    let table = Table::new(&parquet::schema(&columns("a int64")), &dataset).unwrap();
+    let resources = Resources::of(1, 0);
+    let run = Run { inputs: &[], dataset: &dataset, columns: &[], guess: None, transform: None, resources };
+    let mut run = Outputs::new(run, table, &mut sink);
     run.report = Report { read: 6, kept: 2, filtered: 3, rejected: 1, exploded: 4, ..Report::default() };
     run.report.rejects_by_code.insert("type_mismatch".into(), 1);
     assert!(run.check_conservation(6).is_ok());

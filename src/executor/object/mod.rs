@@ -19,7 +19,8 @@ pub use fetch::RESUMES_MAX;
 pub use reader::CHUNKS_IN_FLIGHT;
 pub use source::{ObjectSource, RANGE_BYTES, RANGES_IN_FLIGHT, READ_BEFORE_AHEAD_BYTES};
 pub use upload::{
-    ObjectSink, PART_BYTES, PARTS_IN_FLIGHT, PARTS_MAX, PendingUpload, Upload, UploadedPart, abort, complete,
+    ObjectSink, OutputKeys, PART_BYTES, PARTS_IN_FLIGHT, PARTS_MAX, PendingUpload, Upload, Uploaded, UploadedPart,
+    abort, complete,
 };
 
 /// What can go wrong between the executor and S3. It travels inside `std::io::Error`; [`ObjectError::of`] finds it.

@@ -24,9 +24,22 @@ use hyper_util::rt::TokioIo;
 
 use super::*;
 use crate::{
-    dataset::{Column, ColumnType, Dataset},
+    dataset::{Column, ColumnType, Dataset, Partition},
     executor::{Conversion, Input, Origin, Progress, Sink, Source, convert},
 };
+
+/// Names of a dataset without partitions.
+struct Keys;
+
+impl OutputKeys for Keys {
+    fn data(&self, _: &Partition, _: u32) -> String {
+        "data.parquet".to_owned()
+    }
+
+    fn rejects(&self) -> String {
+        "rejects.parquet".to_owned()
+    }
+}
 
 /// What the small S3 holds.
 #[derive(Default)]
@@ -429,11 +442,11 @@ async fn a_run_that_is_cancelled_does_not_wait_for_an_object_that_does_not_come(
 async fn upload(client: &Client, bytes: Vec<u8>) -> PendingUpload {
     let handle = tokio::runtime::Handle::current();
     let metadata = HashMap::from([("lake-run".to_owned(), "r1".to_owned())]);
-    let mut sink = ObjectSink::new(client.clone(), handle, "bucket", "data.parquet", "rejects.parquet", metadata);
+    let mut sink = ObjectSink::new(client.clone(), handle, "bucket", Keys, metadata);
     let write = move || {
-        let mut output = sink.data().unwrap();
+        let mut output = sink.data(&Partition::default(), 0).unwrap();
         io::Write::write_all(&mut output, &bytes).unwrap();
-        output.finish_parts().unwrap()
+        output.finish_parts().unwrap().into_pending()
     };
     tokio::task::spawn_blocking(write).await.unwrap()
 }
@@ -469,7 +482,7 @@ async fn an_upload_that_was_aborted_cannot_be_taken_for_completed() {
 async fn an_upload_that_is_dropped_is_aborted() {
     let (client, shared) = small_s3().await;
     let handle = tokio::runtime::Handle::current();
-    let mut sink = ObjectSink::new(client, handle, "bucket", "d", "r", HashMap::new());
+    let mut sink = ObjectSink::new(client, handle, "bucket", Keys, HashMap::new());
     tokio::task::spawn_blocking(move || drop(sink.rejects().unwrap())).await.unwrap();
     until("the upload is gone", || shared.lock().unwrap().uploads.is_empty()).await;
 }
@@ -478,9 +491,9 @@ async fn an_upload_that_is_dropped_is_aborted() {
 async fn an_upload_that_is_dropped_with_parts_on_their_way_is_aborted() {
     let (client, shared) = small_s3().await;
     let handle = tokio::runtime::Handle::current();
-    let mut sink = ObjectSink::new(client, handle, "bucket", "d", "r", HashMap::new());
+    let mut sink = ObjectSink::new(client, handle, "bucket", Keys, HashMap::new());
     let write = move || {
-        let mut output = sink.data().unwrap();
+        let mut output = sink.data(&Partition::default(), 0).unwrap();
         io::Write::write_all(&mut output, &vec![7; PART_BYTES * 3]).unwrap();
     };
     tokio::task::spawn_blocking(write).await.unwrap();
@@ -495,7 +508,7 @@ async fn an_object_is_converted_into_objects() {
     shared.lock().unwrap().breaks_after = Some(9);
     let source = ObjectSource::current(client.clone(), "bucket", "in.csv").await.unwrap();
     let handle = tokio::runtime::Handle::current();
-    let mut sink = ObjectSink::new(client.clone(), handle, "bucket", "data", "rejects", HashMap::new());
+    let mut sink = ObjectSink::new(client.clone(), handle, "bucket", Keys, HashMap::new());
     let work = move || {
         let dataset = Dataset::new("t", "t/");
         let columns =
@@ -503,16 +516,16 @@ async fn an_object_is_converted_into_objects() {
         let origin = Origin { uri: source.name().to_owned(), etag: Some(source.etag().to_owned()) };
         let input = Input { source: &source, origin, dialect: None };
         let conversion = Conversion::of(&dataset, &columns, None);
-        let converted = convert(&[input], &conversion, &mut sink, &Progress::new()).unwrap();
+        let mut converted = convert(&[input], &conversion, &mut sink, &Progress::new()).unwrap();
         assert_eq!((converted.report.kept, converted.report.rejected), (2, 1));
-        [converted.data, converted.rejects].map(|upload| upload.unwrap().finish_parts().unwrap())
+        [converted.data.pop().map(|file| file.output), converted.rejects].map(|upload| upload.unwrap().into_pending())
     };
     let uploads = tokio::task::spawn_blocking(work).await.unwrap();
     for upload in &uploads {
         complete(&client, "bucket", upload).await.unwrap();
     }
     let objects = shared.lock().unwrap().objects.clone();
-    for (key, rows) in [("data", 2), ("rejects", 1)] {
+    for (key, rows) in [("data.parquet", 2), ("rejects.parquet", 1)] {
         let batches = crate::executor::parquet::rows(objects[key].bytes.clone(), 10).unwrap();
         assert_eq!(batches.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), rows, "{key}");
     }

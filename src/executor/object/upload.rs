@@ -16,16 +16,19 @@ use aws_sdk_s3::{
     types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 use uuid::Uuid;
 
 use super::{ObjectError, uri};
-use crate::executor::Sink;
+use crate::{
+    dataset::Partition,
+    executor::{HELD_BACK_BYTES, Sink},
+};
 
 /// Bytes of a part (S3 takes 5 MiB to 5 GiB: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
-pub const PART_BYTES: usize = 8 * 1024 * 1024;
-/// Parts of one output that are on their way at a time. With the one that is being filled: 32 MiB an output.
-pub const PARTS_IN_FLIGHT: usize = 3;
+pub const PART_BYTES: usize = HELD_BACK_BYTES;
+/// Parts that are on their way at a time, those of all outputs of a conversion together: 32 MiB.
+pub const PARTS_IN_FLIGHT: usize = 4;
 /// Parts of an upload at most (S3's own limit).
 pub const PARTS_MAX: i32 = 10_000;
 /// Content type of the outputs.
@@ -33,11 +36,18 @@ const CONTENT_TYPE: &str = "application/vnd.apache.parquet";
 /// Object metadata that says which upload made an object (`x-amz-meta-lake-upload`).
 const TOKEN_KEY: &str = "lake-upload";
 
-/// Where a conversion's outputs go: two keys of a bucket.
+/// Where a conversion's outputs go: keys of a bucket.
 pub struct ObjectSink {
     target: Arc<Target>,
-    data_key: String,
-    rejects_key: String,
+    keys: Box<dyn OutputKeys>,
+}
+
+/// What the objects of a conversion are called.
+pub trait OutputKeys: Send {
+    /// Key of a data file: the `part`th of its partition.
+    fn data(&self, partition: &Partition, part: u32) -> String;
+    /// Key of the rejects file.
+    fn rejects(&self) -> String;
 }
 
 #[derive(Debug)]
@@ -46,36 +56,43 @@ struct Target {
     handle: Handle,
     bucket: String,
     metadata: HashMap<String, String>,
+    /// One permit a part on its way.
+    in_flight: Arc<Semaphore>,
 }
 
 impl ObjectSink {
-    /// `metadata` goes on both objects. Requests are done on `handle`, from a blocking thread.
+    /// `metadata` goes on all objects. Requests are done on `handle`, from a blocking thread.
     pub fn new(
         client: Client,
         handle: Handle,
         bucket: impl Into<String>,
-        data_key: impl Into<String>,
-        rejects_key: impl Into<String>,
+        keys: impl OutputKeys + 'static,
         metadata: HashMap<String, String>,
     ) -> Self {
-        let target = Arc::new(Target { client, handle, bucket: bucket.into(), metadata });
-        ObjectSink { target, data_key: data_key.into(), rejects_key: rejects_key.into() }
+        let in_flight = Arc::new(Semaphore::new(PARTS_IN_FLIGHT));
+        let target = Arc::new(Target { client, handle, bucket: bucket.into(), metadata, in_flight });
+        ObjectSink { target, keys: Box::new(keys) }
     }
 }
 
 impl Sink for ObjectSink {
     type Write = Upload;
+    type Done = Uploaded;
 
-    fn data(&mut self) -> io::Result<Upload> {
-        Upload::begin(&self.target, &self.data_key)
+    fn data(&mut self, partition: &Partition, part: u32) -> io::Result<Upload> {
+        Upload::begin(&self.target, &self.keys.data(partition, part))
     }
 
     fn rejects(&mut self) -> io::Result<Upload> {
-        Upload::begin(&self.target, &self.rejects_key)
+        Upload::begin(&self.target, &self.keys.rejects())
+    }
+
+    fn done(&mut self, write: Upload) -> io::Result<Uploaded> {
+        write.finish_parts()
     }
 }
 
-/// A multipart upload whose parts are being written. Dropped before [`Upload::finish_parts`], it is aborted.
+/// A multipart upload whose parts are being written. Dropped, it is aborted.
 #[derive(Debug)]
 pub struct Upload {
     target: Arc<Target>,
@@ -85,6 +102,25 @@ pub struct Upload {
     in_flight: VecDeque<JoinHandle<Result<UploadedPart, ObjectError>>>,
     next_part: i32,
     handed_over: bool,
+}
+
+/// A multipart upload whose parts are all there. Dropped before [`Uploaded::into_pending`], it is aborted.
+#[derive(Debug)]
+pub struct Uploaded(Upload);
+
+impl Uploaded {
+    /// Hands the upload over: from here on, completing or aborting it is the caller's.
+    pub fn into_pending(mut self) -> PendingUpload {
+        self.0.handed_over = true;
+        let PendingUpload { key, upload_id, token, parts, bytes } = &mut self.0.pending;
+        PendingUpload {
+            key: mem::take(key),
+            upload_id: mem::take(upload_id),
+            token: mem::take(token),
+            parts: mem::take(parts),
+            bytes: *bytes,
+        }
+    }
 }
 
 /// An upload whose parts are all there and which is not completed. Plain data: a commit record holds it.
@@ -144,35 +180,30 @@ impl Upload {
         })
     }
 
-    /// Sends what is left, waits for all parts, and hands the upload over: from here on, completing or aborting it is
-    /// the caller's. Must be called on a blocking thread.
+    /// Sends what is left, and waits for all parts. Must be called on a blocking thread.
     ///
     /// # Errors
     /// A part that could not be uploaded; the upload is aborted then.
-    pub fn finish_parts(mut self) -> io::Result<PendingUpload> {
+    pub fn finish_parts(mut self) -> io::Result<Uploaded> {
         if !self.buffer.is_empty() || self.next_part == 1 {
             self.send_part()?;
         }
         while !self.in_flight.is_empty() {
             self.await_oldest()?;
         }
-        self.handed_over = true;
-        Ok(PendingUpload {
-            key: mem::take(&mut self.pending.key),
-            upload_id: mem::take(&mut self.pending.upload_id),
-            token: mem::take(&mut self.pending.token),
-            parts: mem::take(&mut self.pending.parts),
-            bytes: self.pending.bytes,
-        })
+        Ok(Uploaded(self))
     }
 
     fn send_part(&mut self) -> io::Result<()> {
         if self.next_part > PARTS_MAX {
             return Err(ObjectError::TooLarge { name: uri(&self.target.bucket, &self.pending.key) }.into());
         }
-        if self.in_flight.len() == PARTS_IN_FLIGHT {
+        // One that has failed is to be heard of before much more is made.
+        while self.in_flight.front().is_some_and(JoinHandle::is_finished) {
             self.await_oldest()?;
         }
+        let permits = Arc::clone(&self.target.in_flight);
+        let permit = self.target.handle.block_on(permits.acquire_owned()).map_err(io::Error::other)?;
         let number = self.next_part;
         self.next_part += 1;
         let bytes = mem::take(&mut self.buffer);
@@ -190,6 +221,7 @@ impl Upload {
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
                 .body(ByteStream::from(bytes));
             let sent = request.send().await;
+            drop(permit);
             let part = sent.map_err(|error| ObjectError::service("UploadPart", &uri(&target.bucket, &key), &error))?;
             Ok(UploadedPart { number, etag: part.e_tag.unwrap_or_default(), crc32: part.checksum_crc32 })
         }));

@@ -136,6 +136,11 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(())
     }
 
+    /// Bytes of the row groups so far.
+    pub fn bytes(&self) -> u64 {
+        self.output.bytes_written() as u64
+    }
+
     /// Rows of the row groups so far.
     pub fn rows(&self) -> u64 {
         self.rows

@@ -1,15 +1,17 @@
 //! The Glue Data Catalog.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_glue::{
     error::{BuildError, ProvideErrorMetadata},
     operation::{create_table::CreateTableError, get_table::GetTableError},
-    types::{self, StorageDescriptor, TableInput},
+    types::{self, PartitionValueList, StorageDescriptor, TableInput},
 };
 
 use super::{Aws, failed};
 use crate::{
-    dataset::{Column, ColumnType, Dataset},
-    executor::catalog::{columns_of, table_input},
+    dataset::{Column, ColumnType, Dataset, Partition},
+    executor::catalog::{columns_of, glue_column, parted, partition_input, table_input},
     pipeline::ports::{Catalog, CloudError, CloudErrorKind, Shape, Table},
 };
 
@@ -21,14 +23,19 @@ impl Catalog for Aws {
         let Some(found) = self.found(&dataset.name).await? else { return Ok(None) };
         let columns = columns_of(&found).map_err(|error| damaged(&dataset.name, error.to_string()))?;
         let source_columns = source_columns_of(&found)?;
-        Ok(Some(Table { shape: Shape { columns, source_columns }, version: found.version_id }))
+        let partition_by = found.partition_keys().iter().map(|key| key.name().to_owned()).collect();
+        Ok(Some(Table {
+            shape: Shape { columns, partition_by, source_columns, ..Shape::default() },
+            version: found.version_id,
+        }))
     }
 
     async fn create_table(&self, dataset: &Dataset, shape: &Shape) -> Result<bool, CloudError> {
         let mut parameters = self.owner();
         parameters.extend(shape.source_columns.as_deref().map(remembered));
-        let input = table_input(dataset, &shape.columns, &self.location(&dataset.name), &parameters)
-            .map_err(|error| unbuildable(&dataset.name, &error))?;
+        let input =
+            table_input(dataset, &shape.columns, &shape.partition_by, &self.location(&dataset.name), &parameters)
+                .map_err(|error| unbuildable(&dataset.name, &error))?;
         let request = self.glue.create_table().database_name(&self.names.database).table_input(input);
         match request.send().await {
             Ok(_) => Ok(true),
@@ -44,6 +51,10 @@ impl Catalog for Aws {
         if found.version_id != table.version {
             return Ok(false);
         }
+        if table.shape.partition_by != shape.partition_by {
+            // Before the table says so: whoever dies in between finds none, and does this again.
+            self.forget_partitions(&dataset.name).await?;
+        }
         let input = with_shape(found, shape).map_err(|error| unbuildable(&dataset.name, &error))?;
         let request = self.glue.update_table().database_name(&self.names.database).table_input(input);
         match request.set_version_id(table.version.clone()).send().await {
@@ -52,6 +63,54 @@ impl Catalog for Aws {
             Err(error) => Err(failed("UpdateTable", &dataset.name, &error)),
         }
     }
+
+    async fn register_partitions(
+        &self,
+        dataset: &Dataset,
+        shape: &Shape,
+        partitions: &[Partition],
+    ) -> Result<(), CloudError> {
+        let (name, location) = (&dataset.name, self.location(&dataset.name));
+        let table = table_input(dataset, &shape.columns, &shape.partition_by, &location, &BTreeMap::new())
+            .map_err(|error| unbuildable(name, &error))?;
+        let storage = table.storage_descriptor.unwrap_or_else(|| StorageDescriptor::builder().build());
+        for partitions in partitions.chunks(PARTITIONS_CREATED_MAX) {
+            let inputs = partitions.iter().map(|partition| partition_input(&storage, partition));
+            let inputs: Vec<_> = inputs.collect::<Result<_, _>>().map_err(|error| damaged(name, error.to_string()))?;
+            let request = self.glue.batch_create_partition().database_name(&self.names.database).table_name(name);
+            let answer = request.set_partition_input_list(Some(inputs)).send().await;
+            let answer = answer.map_err(|error| failed("BatchCreatePartition", name, &error))?;
+            refuse_errors("BatchCreatePartition", name, answer.errors(), "AlreadyExistsException")?;
+        }
+        Ok(())
+    }
+}
+
+/// Partitions that one call creates, and that one deletes
+/// (<https://docs.aws.amazon.com/glue/latest/webapi/API_BatchCreatePartition.html>,
+/// <https://docs.aws.amazon.com/glue/latest/webapi/API_BatchDeletePartition.html>).
+const PARTITIONS_CREATED_MAX: usize = 100;
+const PARTITIONS_DELETED_MAX: usize = 25;
+
+/// The calls answer with 200, and say within what was not done of them.
+fn refuse_errors(
+    operation: &'static str,
+    table: &str,
+    errors: &[types::PartitionError],
+    done: &str,
+) -> Result<(), CloudError> {
+    let details = errors.iter().map(|error| (error.partition_values(), error.error_detail()));
+    let mut failed = details.filter(|(_, detail)| detail.and_then(types::ErrorDetail::error_code) != Some(done));
+    let Some((values, detail)) = failed.next() else { return Ok(()) };
+    let said = detail.map(|detail| {
+        format!("{}: {}", detail.error_code().unwrap_or_default(), detail.error_message().unwrap_or_default())
+    });
+    Err(CloudError {
+        operation,
+        target: format!("{table} ({})", values.join(", ")),
+        message: said.unwrap_or_default(),
+        kind: CloudErrorKind::Retriable,
+    })
 }
 
 /// What the table's parameters say that it was made of.
@@ -73,6 +132,27 @@ impl Aws {
     /// Where a dataset's files are.
     fn location(&self, dataset: &str) -> String {
         format!("s3://{}/{dataset}/", self.names.processed_bucket)
+    }
+
+    /// Takes all partitions of a table out of the catalog.
+    async fn forget_partitions(&self, table: &str) -> Result<(), CloudError> {
+        let request = self.glue.get_partitions().database_name(&self.names.database).table_name(table);
+        let mut pages = request.exclude_column_schema(true).into_paginator().send();
+        let mut there = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("GetPartitions", table, &error))?;
+            there.extend(page.partitions.unwrap_or_default().into_iter().filter_map(|partition| partition.values));
+        }
+        for values in there.chunks(PARTITIONS_DELETED_MAX) {
+            let list =
+                values.iter().map(|values| PartitionValueList::builder().set_values(Some(values.clone())).build());
+            let list = list.collect::<Result<Vec<_>, _>>().map_err(|error| unbuildable(table, &error))?;
+            let request = self.glue.batch_delete_partition().database_name(&self.names.database).table_name(table);
+            let answer = request.set_partitions_to_delete(Some(list)).send().await;
+            let answer = answer.map_err(|error| failed("BatchDeletePartition", table, &error))?;
+            refuse_errors("BatchDeletePartition", table, answer.errors(), "EntityNotFoundException")?;
+        }
+        Ok(())
     }
 
     /// The table, if it is there. One that lies elsewhere is somebody else's: what is written would not be in it.
@@ -100,6 +180,12 @@ impl Aws {
 /// have said of them.
 fn with_shape(table: types::Table, shape: &Shape) -> Result<TableInput, BuildError> {
     let mut storage = table.storage_descriptor;
+    let (keys, columns) = parted(&shape.columns, &shape.partition_by);
+    let mut keys: Vec<types::Column> = keys.into_iter().map(glue_column).collect::<Result<_, _>>()?;
+    for key in table.partition_keys.unwrap_or_default() {
+        let same = keys.iter_mut().find(|it| it.name() == key.name() && it.r#type() == key.r#type());
+        same.into_iter().for_each(|it| it.clone_from(&key));
+    }
     if let Some(storage) = &mut storage {
         let there = storage.columns.take().unwrap_or_default();
         let stays = |column: &Column| {
@@ -110,9 +196,9 @@ fn with_shape(table: types::Table, shape: &Shape) -> Result<TableInput, BuildErr
         };
         let made = |column: &Column| match stays(column) {
             Some(there) => Ok(there),
-            None => types::Column::builder().name(&column.name).r#type(column.ty.glue_name()).build(),
+            None => glue_column(column),
         };
-        storage.columns = Some(shape.columns.iter().map(made).collect::<Result<_, _>>()?);
+        storage.columns = Some(columns.into_iter().map(made).collect::<Result<_, _>>()?);
     }
     let mut parameters = table.parameters.unwrap_or_default();
     match &shape.source_columns {
@@ -125,7 +211,7 @@ fn with_shape(table: types::Table, shape: &Shape) -> Result<TableInput, BuildErr
         .set_owner(table.owner)
         .retention(table.retention)
         .set_storage_descriptor(storage)
-        .set_partition_keys(table.partition_keys)
+        .set_partition_keys(Some(keys))
         .set_table_type(table.table_type)
         .set_parameters(Some(parameters))
         .set_target_table(table.target_table)
@@ -168,18 +254,32 @@ mod tests {
 
     #[test]
     fn another_shape_keeps_everything_else_of_the_table() {
-        let columns = vec![column("b", ColumnType::Int32), column("a", ColumnType::Int64)];
+        let columns =
+            vec![column("b", ColumnType::Int32), column("a", ColumnType::Int64), column("day", ColumnType::Int32)];
         let source_columns = Some(vec![column("raw", ColumnType::Decimal { precision: 9, scale: 2 })]);
-        let input = with_shape(table(), &Shape { columns, source_columns: source_columns.clone() }).unwrap();
+        let shape = Shape { columns, partition_by: vec!["day".into()], source_columns: source_columns.clone() };
+        let input = with_shape(table(), &shape).unwrap();
         let columns = input.storage_descriptor().unwrap().columns();
         let columns: Vec<_> = columns.iter().map(|it| (it.name(), it.r#type().unwrap(), it.comment())).collect();
         assert_eq!(columns, [("b", "int", Some("theirs")), ("a", "bigint", None)]);
         assert_eq!(input.description(), Some("ours"));
         assert_eq!(input.parameters().unwrap()["lake.stack"], "local");
-        assert_eq!(input.partition_keys().len(), 1);
+        let keys: Vec<_> = input.partition_keys().iter().map(|key| (key.name(), key.comment())).collect();
+        assert_eq!(keys, [("day", Some("theirs"))]);
         let parameters = input.parameters().cloned();
         let there = types::Table::builder().name("t").set_parameters(parameters).build().unwrap();
         assert_eq!(source_columns_of(&there), Ok(source_columns));
+    }
+
+    #[test]
+    fn a_table_that_is_partitioned_otherwise_has_all_of_its_columns_still() {
+        let columns =
+            vec![column("a", ColumnType::Int32), column("b", ColumnType::Int32), column("day", ColumnType::Int32)];
+        let shape = Shape { columns, partition_by: vec!["b".into(), "a".into()], source_columns: None };
+        let input = with_shape(table(), &shape).unwrap();
+        let names = |columns: &[types::Column]| columns.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(input.storage_descriptor().unwrap().columns()), ["day"]);
+        assert_eq!(names(input.partition_keys()), ["b", "a"]);
     }
 
     #[test]

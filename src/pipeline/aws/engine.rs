@@ -12,13 +12,14 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::Aws;
 use crate::{
-    dataset::{Column, Dataset},
+    dataset::{Column, Dataset, Partition},
     executor::{
         self, Conversion, Dialect, Input, Origin, Progress, Source, Through,
-        object::{self, ObjectError, ObjectSink, ObjectSource},
+        object::{self, ObjectError, ObjectSink, ObjectSource, OutputKeys},
         transform::{Deadline, Limits, PluginError},
     },
     pipeline::{
+        ledger,
         ports::{Clock, Engine, EngineError, Inferred, Job, Product, SourceObject},
         schema::SCHEMA_MISMATCH,
     },
@@ -78,41 +79,43 @@ impl Engine for Aws {
         let deadline = deadline(self.now(), job.work_ends_at);
         let bucket = &self.names.processed_bucket;
         let (s3, handle) = (self.s3.clone(), Handle::current());
-        let mut sink = ObjectSink::new(s3, handle, bucket, job.data_key, job.rejects_key, metadata);
+        let mut sink = ObjectSink::new(s3, handle, bucket, Keys::of(&job), metadata);
         let origin = Origin { uri: reader.name().to_owned(), etag: Some(job.source.head.etag.clone()) };
         let dialect = job.dialect;
         let product = blocking(move || {
             let transform = plugin.as_ref().map(|plugin| Through { plugin, deadline });
             let input = Input { source: &reader, origin, dialect };
             let conversion = Conversion::of(&dataset, &columns, transform);
-            let converted = executor::convert(&[input], &conversion, &mut sink, &Progress::new())
-                .map_err(|error| Failed { error: classify(&error), handed_over: None })?;
-            let finish = |upload: object::Upload| upload.finish_parts().map_err(|error| classify(&error));
-            let data = converted.data.map(finish).transpose();
-            let data = data.map_err(|error| Failed { error, handed_over: None })?;
-            match converted.rejects.map(finish).transpose() {
-                Ok(rejects) => Ok(Product { report: converted.report, data, rejects }),
-                Err(error) => Err(Failed { error, handed_over: data.map(Box::new) }),
-            }
-        })
-        .await?;
-        let Failed { error, handed_over } = match product {
-            Ok(product) => return Ok(product),
-            Err(failed) => failed,
-        };
-        if let Some(upload) = handed_over
-            && let Err(error) = object::abort(&self.s3, bucket, &upload).await
-        {
-            tracing::warn!(%error, "an upload is left to the bucket's lifecycle rule");
-        }
-        Err(error)
+            executor::convert(&[input], &conversion, &mut sink, &Progress::new()).map_err(|error| classify(&error))
+        });
+        let executor::Converted { report, data, rejects, .. } = product.await??;
+        // From here on nothing fails that would have to abort them.
+        let data = data.into_iter().map(|file| file.output.into_pending()).collect();
+        Ok(Product { report, data, rejects: rejects.map(object::Uploaded::into_pending) })
     }
 }
 
-/// A conversion that failed, and the upload that it had handed over by then.
-struct Failed {
-    error: EngineError,
-    handed_over: Option<Box<object::PendingUpload>>,
+/// Names of one generation's files.
+struct Keys {
+    dataset: String,
+    source: String,
+    generation: u64,
+}
+
+impl Keys {
+    fn of<D>(job: &Job<'_, D>) -> Self {
+        Keys { dataset: job.dataset.name.clone(), source: job.source.key.clone(), generation: job.generation }
+    }
+}
+
+impl OutputKeys for Keys {
+    fn data(&self, partition: &Partition, part: u32) -> String {
+        ledger::data_key(&self.dataset, &self.source, self.generation, partition, part)
+    }
+
+    fn rejects(&self) -> String {
+        ledger::rejects_key(&self.dataset, &self.source, self.generation)
+    }
 }
 
 impl Aws {
@@ -173,10 +176,11 @@ fn code(error: &executor::Error) -> &'static str {
         Error::Header { .. } => "header",
         Error::Option { .. } => "csv_option",
         Error::Quotes { .. } => "unbalanced_quotes",
+        Error::Partition { .. } => "partition",
         Error::Batch(_) | Error::Conservation { .. } | Error::Transform { .. } => "bug",
         Error::Plugin { source, .. } => source.code(),
         Error::Read { .. } => "read",
-        Error::Open { .. } | Error::Write { .. } => "write",
+        Error::Open { .. } | Error::Write { .. } | Error::Finish { .. } => "write",
         Error::Cancelled => "cancelled",
     }
 }

@@ -101,7 +101,7 @@ impl<C: Cloud> Converter<'_, C> {
             let mut report = nothing(dataset);
             report.bytes_read = source.head.bytes;
             report.stages.infer_ms = target.infer_ms;
-            return Ok(Product { report, data: None, rejects: None });
+            return Ok(Product { report, data: Vec::new(), rejects: None });
         }
         let job = Job {
             dataset,
@@ -109,8 +109,7 @@ impl<C: Cloud> Converter<'_, C> {
             columns: &target.input,
             work_ends_at: self.invocation.work_ends_at(),
             dialect: target.dialect.clone(),
-            data_key: ledger::data_key(&dataset.name, &source.key, generation),
-            rejects_key: ledger::rejects_key(&dataset.name, &source.key, generation),
+            generation,
         };
         let mut product = self.cloud.convert(job).await?;
         product.report.stages.infer_ms = target.infer_ms;
@@ -174,7 +173,7 @@ impl<C: Cloud> Converter<'_, C> {
         let config_hash = situation.dataset.config_hash();
         let mut run = self.report(situation.claimed, head, RunOutcome::Committed, product.report);
         run.generation = Some(generation);
-        let data = product.data.map(|upload| (Role::Data, upload));
+        let data = product.data.into_iter().map(|upload| (Role::Data, upload));
         let rejects = product.rejects.map(|upload| (Role::Rejects, upload));
         Attempt {
             id: uuid::Uuid::new_v4().simple().to_string(),
@@ -182,7 +181,7 @@ impl<C: Cloud> Converter<'_, C> {
             etag: head.etag.clone(),
             config_hash,
             plugin_hash: situation.dataset.plugin_hash().map(str::to_owned),
-            uploads: data.into_iter().chain(rejects).collect(),
+            uploads: data.chain(rejects).collect(),
             columns: shape.columns,
             source_columns: shape.source_columns,
             decided_at: run.decided_at,

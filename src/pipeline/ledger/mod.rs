@@ -27,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::ports::{Clock, CloudError, CloudErrorKind, Condition, Objects, Put};
+use crate::dataset::Partition;
 
 /// Version of every record below `_lake/`. A record of another version is left alone and reported.
 pub const LEDGER_FORMAT: u32 = 1;
@@ -87,9 +88,13 @@ impl Kind {
     }
 }
 
-/// Key of the data file that generation `generation` of a source becomes.
-pub fn data_key(dataset: &str, source_key: &str, generation: u64) -> String {
-    format!("{dataset}/{}-{generation}.parquet", key_hash(source_key))
+/// Key of a data file that generation `generation` of a source becomes: the `part`th of its partition.
+pub fn data_key(dataset: &str, source_key: &str, generation: u64, partition: &Partition, part: u32) -> String {
+    let (folders, hash) = (partition.path(), key_hash(source_key));
+    match part {
+        0 => format!("{dataset}/{folders}{hash}-{generation}.parquet"),
+        part => format!("{dataset}/{folders}{hash}-{generation}-{part}.parquet"),
+    }
 }
 
 /// Key of the rows that generation `generation` of a source sets aside.
@@ -201,7 +206,10 @@ mod tests {
             Kind::Commits.key_beside(&Kind::Pending.key("flights", "hello")),
             Some(Kind::Commits.key("flights", "hello"))
         );
-        assert_eq!(data_key("flights", "hello", 3), format!("flights/{hash}-3.parquet"));
+        let none = Partition::default();
+        assert_eq!(data_key("flights", "hello", 3, &none, 0), format!("flights/{hash}-3.parquet"));
+        let january = Partition::new([("month".to_owned(), Some("1".to_owned()))]);
+        assert_eq!(data_key("flights", "hello", 3, &january, 2), format!("flights/month=1/{hash}-3-2.parquet"));
         assert_eq!(rejects_key("flights", "hello", 3), format!("_lake/rejects/flights/{hash}-3.parquet"));
     }
 

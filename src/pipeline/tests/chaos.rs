@@ -37,6 +37,8 @@ enum Happening {
     Wait,
     /// An apply: the dataset has another plugin, or none. Who converts at the moment has the one before.
     Deploy { plugin: Option<&'static str> },
+    /// An apply: the dataset is partitioned otherwise.
+    Repartition { by: &'static [&'static str] },
     /// Somebody has all that is stale converted again.
     Backfill,
 }
@@ -72,9 +74,12 @@ fn happening_with_plugins() -> impl Strategy<Value = Happening> {
     prop_oneof![
         12 => happening(),
         2 => plugins.prop_map(|plugin| Happening::Deploy { plugin }),
+        1 => prop::sample::select(PARTITIONS.to_vec()).prop_map(|by| Happening::Repartition { by }),
         1 => Just(Happening::Backfill),
     ]
 }
+
+const PARTITIONS: [&[&str]; 3] = [&[], &["kind"], &["kind", "other"]];
 
 const CONTENTS: [&str; 8] =
     ["one", "two with a reject", "bad", "", "three", "four with b", "five with b as text", "two with c and b"];
@@ -130,6 +135,7 @@ fn play(world: &World, happenings: &[Happening]) -> [bool; 2] {
             }
             Happening::Wait => world.advance(jiff::SignedDuration::from_mins(20)),
             Happening::Deploy { plugin } => world.deploy(plugin),
+            Happening::Repartition { by } => world.repartition(by),
             Happening::Backfill => drop(world.backfill()),
             Happening::Step { .. } | Happening::Kill { .. } => {}
         }
@@ -162,12 +168,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn plugins_may_come_go_and_fail_and_a_backfill_makes_all_of_it_of_the_last(
+    fn plugins_and_partitions_may_change_and_a_backfill_makes_all_of_it_of_the_last(
         plugin in prop::option::weighted(0.8, prop::sample::select(PLUGINS.to_vec())),
+        by in prop::sample::select(PARTITIONS.to_vec()),
         happenings in prop::collection::vec(happening_with_plugins(), 1..60)
     ) {
         let world = World::new();
         world.deploy(plugin);
+        world.repartition(by);
         let told = play(&world, &happenings);
         for (key, told) in KEYS.iter().zip(told) {
             if !told {
@@ -184,6 +192,7 @@ proptest! {
         world.settle();
         world.assert_sound();
         world.assert_current();
+        world.assert_parted();
     }
 }
 

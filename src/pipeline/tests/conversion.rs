@@ -173,7 +173,7 @@ fn the_table_that_is_there_decides_the_columns() {
     let columns = vec![Column { name: "a".into(), ty: ColumnType::String }];
     world.lock().tables.insert(
         DATASET.into(),
-        Table { shape: Shape { columns: columns.clone(), source_columns: None }, version: None },
+        Table { shape: Shape { columns: columns.clone(), source_columns: None, ..Shape::default() }, version: None },
     );
     world.put_and_tell(KEY, "one");
     outcome(&world, "r1");

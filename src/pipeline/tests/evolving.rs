@@ -71,7 +71,10 @@ fn shape(world: &World) -> Shape {
 fn columns_that_a_later_file_brings_stand_behind_those_that_are_there_in_the_order_of_the_file() {
     let world = with_table(None);
     assert!(is_committed(&put(&world, KEY, "two with c and b")));
-    assert_eq!(shape(&world), Shape { columns: vec![a(), c(), b()], source_columns: Some(vec![a(), c(), b()]) });
+    assert_eq!(
+        shape(&world),
+        Shape { columns: vec![a(), c(), b()], source_columns: Some(vec![a(), c(), b()]), ..Shape::default() }
+    );
     assert_eq!(world.current(KEY).unwrap().rows, 1);
     assert_eq!(added(&world, KEY), [c(), b()]);
     assert!(is_committed(&put(&world, OTHER, "three")), "a file without them comes as before");
@@ -166,7 +169,7 @@ fn rows_with_a_value_in_an_unknown_column_are_set_aside_where_the_dataset_says_s
     assert!(is_committed(&put(&world, KEY, "two with b")));
     let current = world.current(KEY).unwrap();
     assert_eq!((current.rows, current.rejected), (1, 1));
-    assert_eq!(shape(&world), Shape { columns: vec![a()], source_columns: None });
+    assert_eq!(shape(&world), Shape { columns: vec![a()], source_columns: None, ..Shape::default() });
     world.assert_sound();
 }
 
@@ -208,7 +211,10 @@ fn with_a_transform_the_columns_of_the_csv_grow_and_the_table_gets_what_the_plug
     let world = with_table(Some("tags"));
     let tag = || column("tag", ColumnType::String);
     assert!(is_committed(&put(&world, KEY, "two with b")));
-    assert_eq!(shape(&world), Shape { columns: vec![a(), tag(), b()], source_columns: Some(vec![a(), b()]) });
+    assert_eq!(
+        shape(&world),
+        Shape { columns: vec![a(), tag(), b()], source_columns: Some(vec![a(), b()]), ..Shape::default() }
+    );
     assert_eq!(world.rows(), ["tags(one)", "tags(two with b)"]);
     assert!(is_committed(&put(&world, OTHER, "three")));
     world.assert_sound();
@@ -220,7 +226,7 @@ fn a_plugin_that_refuses_the_new_columns_parks_the_file_and_the_table_stays_as_i
     let world = with_table(None);
     world.deploy(Some("refuses"));
     assert_eq!(put(&world, KEY, "two with b"), Outcome::Parked { code: "plugin_refused".into() });
-    assert_eq!(shape(&world), Shape { columns: vec![a()], source_columns: None });
+    assert_eq!(shape(&world), Shape { columns: vec![a()], source_columns: None, ..Shape::default() });
     world.assert_sound();
 }
 
@@ -228,11 +234,11 @@ fn a_plugin_that_refuses_the_new_columns_parks_the_file_and_the_table_stays_as_i
 fn a_column_that_a_transform_has_left_in_the_table_is_read_by_its_type_once_the_transform_is_gone() {
     let world = with_table(None);
     let text = column("b", ColumnType::String);
-    let made = Shape { columns: vec![a(), text.clone()], source_columns: Some(vec![a()]) };
+    let made = Shape { columns: vec![a(), text.clone()], source_columns: Some(vec![a()]), ..Shape::default() };
     world.lock().tables.get_mut(DATASET).unwrap().shape = made;
     assert!(is_committed(&put(&world, KEY, "two with b")));
     let all = vec![a(), text];
-    assert_eq!(shape(&world), Shape { columns: all.clone(), source_columns: Some(all) });
+    assert_eq!(shape(&world), Shape { columns: all.clone(), source_columns: Some(all), ..Shape::default() });
     world.assert_sound();
 }
 
@@ -258,7 +264,7 @@ fn a_newer_version_with_more_columns_that_a_backfill_finds_replaces_the_tables_c
     world.backfill();
     world.settle();
     let columns = vec![column("a", ColumnType::String), b()];
-    assert_eq!(shape(&world), Shape { columns, source_columns: Some(vec![a(), b()]) });
+    assert_eq!(shape(&world), Shape { columns, source_columns: Some(vec![a(), b()]), ..Shape::default() });
     assert_eq!(added(&world, KEY), [b()]);
     world.assert_sound();
     world.assert_current();

@@ -41,7 +41,10 @@ fn rows_go_through_the_plugin_and_the_table_has_its_columns_and_remembers_those_
     world.put_and_tell(KEY, "one");
     let run = world.convert("r1", KEY).unwrap().runs.remove(0);
     assert_eq!(world.rows(), ["tags(one)"]);
-    assert_eq!(shape(&world), Shape { columns: columns_by(Some("tags"), &csv()), source_columns: Some(csv()) });
+    assert_eq!(
+        shape(&world),
+        Shape { columns: columns_by(Some("tags"), &csv()), source_columns: Some(csv()), ..Shape::default() }
+    );
     let current = world.current(KEY).unwrap();
     assert_eq!(current.plugin_hash.as_deref(), Some(transform("tags").plugin_hash()));
     assert_eq!((run.report.plugin_hash, current.rows), (current.plugin_hash, 1));
@@ -128,12 +131,15 @@ fn a_table_made_without_a_transform_is_read_by_its_columns_and_remembers_them() 
     let world = World::new();
     world.put_and_tell("in/b.csv", "one");
     world.settle();
-    assert_eq!(shape(&world), Shape { columns: csv(), source_columns: None });
+    assert_eq!(shape(&world), Shape { columns: csv(), source_columns: None, ..Shape::default() });
     world.deploy(Some("tags"));
     // With another type, so that finding out again would show.
     world.put_and_tell(KEY, "two");
     assert!(matches!(outcome(&world, "r1"), Outcome::Committed { .. }));
-    assert_eq!(shape(&world), Shape { columns: columns_by(Some("tags"), &csv()), source_columns: Some(csv()) });
+    assert_eq!(
+        shape(&world),
+        Shape { columns: columns_by(Some("tags"), &csv()), source_columns: Some(csv()), ..Shape::default() }
+    );
     assert_eq!(world.rows(), ["one", "tags(two)"]);
     world.assert_sound();
 }
@@ -142,11 +148,12 @@ fn a_table_made_without_a_transform_is_read_by_its_columns_and_remembers_them() 
 fn a_table_that_somebody_made_beforehand_says_nothing_of_the_csv() {
     let world = deployed("retypes");
     let columns = vec![column("a", ColumnType::String)];
-    let made = Table { shape: Shape { columns: columns.clone(), source_columns: None }, version: None };
+    let made =
+        Table { shape: Shape { columns: columns.clone(), source_columns: None, ..Shape::default() }, version: None };
     world.lock().tables.insert(DATASET.into(), made);
     world.put_and_tell(KEY, "one");
     assert!(matches!(outcome(&world, "r1"), Outcome::Committed { .. }));
-    assert_eq!(shape(&world), Shape { columns, source_columns: Some(csv()) });
+    assert_eq!(shape(&world), Shape { columns, source_columns: Some(csv()), ..Shape::default() });
     world.assert_sound();
 }
 
@@ -158,7 +165,10 @@ fn a_transform_that_is_taken_away_leaves_the_columns_of_the_csv_in_the_tables_me
     world.deploy(None);
     world.put_and_tell(KEY, "two");
     assert!(matches!(outcome(&world, "r1"), Outcome::Committed { .. }));
-    assert_eq!(shape(&world), Shape { columns: columns_by(Some("tags"), &csv()), source_columns: Some(csv()) });
+    assert_eq!(
+        shape(&world),
+        Shape { columns: columns_by(Some("tags"), &csv()), source_columns: Some(csv()), ..Shape::default() }
+    );
     assert_eq!(world.rows(), ["tags(one)", "two"]);
     assert_eq!(world.current(KEY).unwrap().plugin_hash, None);
     world.assert_sound();
@@ -174,7 +184,7 @@ fn columns_of_another_type_than_the_tables_are_refused_and_nothing_changes() {
     assert_eq!(outcome(&world, "r1"), parked_with("schema_conflict"));
     let message = world.parked(KEY).unwrap().message;
     assert!(message.contains("transform retypes") && message.contains("lake backfill flights"), "{message}");
-    assert_eq!(shape(&world), Shape { columns: csv(), source_columns: None });
+    assert_eq!(shape(&world), Shape { columns: csv(), source_columns: None, ..Shape::default() });
     world.assert_sound();
 }
 
@@ -188,7 +198,7 @@ fn with_a_contract_the_plugin_is_opened_with_its_columns() {
     let (marker, invocation) = (Kind::Pending.key(DATASET, KEY), world.invocation("r1"));
     futures::executor::block_on(convert(&world.process(), &manifest, &invocation, &marker)).unwrap();
     let columns = columns_by(Some("tags"), &contract);
-    assert_eq!(shape(&world), Shape { columns, source_columns: Some(contract) });
+    assert_eq!(shape(&world), Shape { columns, source_columns: Some(contract), ..Shape::default() });
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A lake in memory. A [`World`] is the cloud; a [`Process`] is one invocation's connection to it, which may be
 //! cut, die, or be told lies of the kind that real ones tell.
 
+mod catalog;
 mod crawler;
 mod engine;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
     sync::{Arc, Mutex, MutexGuard},
     task::Poll,
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    dataset::{CatalogMode, Column, ColumnType, Dataset, Manifest, SchemaChange},
+    dataset::{CatalogMode, Column, ColumnType, Dataset, Manifest, Partition, SchemaChange},
     pipeline::{
         Invocation,
         backfill::{self, ColumnChange, Driven},
@@ -67,6 +68,8 @@ pub struct Inner {
     /// What the dataset is deployed with, by its name in [`PLUGINS`].
     pub plugin: Option<&'static str>,
     pub schema_change: Option<SchemaChange>,
+    pub partition_by: &'static [&'static str],
+    pub partitions: BTreeSet<Partition>,
     pub crawler: CrawlerSim,
     pub told: Vec<Telling>,
     /// Promises that were broken on the way, and cannot be seen at the end.
@@ -112,7 +115,8 @@ impl World {
         let catalog = self.lock().catalog.unwrap_or(CatalogMode::Direct);
         let transform = self.lock().plugin.map(transform);
         let schema_change = self.lock().schema_change;
-        Manifest::new(vec![Dataset { catalog, transform, schema_change, ..dataset }])
+        let partition_by = self.lock().partition_by.iter().map(|&name| name.to_owned()).collect();
+        Manifest::new(vec![Dataset { catalog, transform, schema_change, partition_by, ..dataset }])
     }
 
     pub fn dataset(&self) -> Dataset {
@@ -298,6 +302,7 @@ impl World {
             let Some(current) = commit.current else { continue };
             for file in current.files {
                 assert!(self.lock().objects.contains_key(&file.key), "{} is missing", file.key);
+                self.assert_registered(&file.key);
                 expected.push(file.key);
             }
             assert_eq!(self.keys("_lake/runs/").iter().filter(|run| run.contains(&current.run)).count(), 1);
@@ -549,38 +554,6 @@ impl Objects for Process {
     async fn abort(&self, upload: &Upload) -> Result<(), CloudError> {
         self.call("AbortMultipartUpload", &upload.key, None, |inner| drop(inner.uploads.remove(&upload.upload_id)))
             .await
-    }
-}
-
-impl Catalog for Process {
-    async fn table(&self, dataset: &Dataset) -> Result<Option<Table>, CloudError> {
-        self.call("GetTable", &dataset.name, None, |inner| inner.tables.get(&dataset.name).cloned()).await
-    }
-
-    async fn create_table(&self, dataset: &Dataset, shape: &Shape) -> Result<bool, CloudError> {
-        self.call("CreateTable", &dataset.name, Some(false), |inner| {
-            if inner.tables.contains_key(&dataset.name) {
-                return false;
-            }
-            let table = Table { shape: shape.clone(), version: Some(inner.next("table")) };
-            inner.tables.insert(dataset.name.clone(), table);
-            true
-        })
-        .await
-    }
-
-    async fn update_table(&self, dataset: &Dataset, table: &Table, shape: &Shape) -> Result<bool, CloudError> {
-        self.call("UpdateTable", &dataset.name, Some(false), |inner| {
-            let version = inner.next("table");
-            let Some(there) = inner.tables.get_mut(&dataset.name) else { return false };
-            if there.version != table.version {
-                return false;
-            }
-            there.shape = shape.clone();
-            there.version = Some(version);
-            true
-        })
-        .await
     }
 }
 

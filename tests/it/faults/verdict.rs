@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use arrow::{array::AsArray, datatypes::Int64Type};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use bytes::Bytes;
-use lake::pipeline::ledger::{
-    Commit, Committed, Kind, Parked, Role, Run, RunOutcome, data_key, rejects_key, runs_prefix,
+use lake::{
+    dataset::Partition,
+    pipeline::ledger::{Commit, Committed, Kind, Parked, Role, Run, RunOutcome, data_key, rejects_key, runs_prefix},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::DeserializeOwned;
@@ -109,7 +110,7 @@ impl Lake {
             }
             assert_eq!(files.len(), 1, "{key}: {files:?}");
             let name = match role {
-                Role::Data => data_key(file.dataset, key, current.generation),
+                Role::Data => data_key(file.dataset, key, current.generation, &Partition::default(), 0),
                 Role::Rejects => rejects_key(file.dataset, key, current.generation),
             };
             assert_eq!(files[0].key, name);

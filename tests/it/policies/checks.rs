@@ -1,8 +1,9 @@
 //! What a lake does, each in one check. A check ends when it has seen what it waits for, or fails as soon as it knows
 //! that this will not come; else it waits, and whoever runs it sets the limit.
 
+use aws_sdk_glue::types::{Column, PartitionInput, TableInput};
 use lake::pipeline::{
-    ledger::{Commit, Kind, body},
+    ledger::{Commit, Kind, Marker, Origin, body},
     ports::Upload,
 };
 use serde_json::{Value, json};
@@ -29,6 +30,10 @@ pub enum Check {
     FirstTable,
     /// A table without one of the contract's columns gets it.
     NewColumn,
+    /// The partitions of a file are registered.
+    Partitions,
+    /// A table that was partitioned otherwise forgets its partitions.
+    Repartition,
     /// Uploads of an attempt that was rolled back are removed.
     Discarded,
     /// An object that was deleted before its conversion is not there, and that is no error.
@@ -97,6 +102,11 @@ impl Check {
             }
             Check::FirstTable => first_table(stage).await,
             Check::NewColumn => new_column(stage).await,
+            Check::Partitions => {
+                parted(stage).await;
+                Ok(())
+            }
+            Check::Repartition => repartition(stage).await,
             Check::Discarded => discarded(stage).await,
             Check::MissingKey => {
                 let key = format!("sizes/{}.csv", stage.token());
@@ -173,7 +183,7 @@ async fn new_column(stage: &Stage) -> Result<(), String> {
     let table = get().await.unwrap().table.unwrap();
     let mut storage = table.storage_descriptor.unwrap();
     storage.columns.as_mut().unwrap().pop();
-    let input = aws_sdk_glue::types::TableInput::builder()
+    let input = TableInput::builder()
         .name("sizes")
         .storage_descriptor(storage)
         .set_parameters(table.parameters)
@@ -185,6 +195,50 @@ async fn new_column(stage: &Stage) -> Result<(), String> {
     stage.committed("sizes", &second).await;
     let storage = get().await.unwrap().table.unwrap().storage_descriptor.unwrap();
     (storage.columns().len() == 2).then_some(()).ok_or_else(|| format!("{:?}", storage.columns()))
+}
+
+/// The first object of a table with partitions. A check that failed may have left another table there.
+async fn parted(stage: &Stage) -> String {
+    let _ = stage.glue.delete_table().database_name(stage.output("database")).name("parted").send().await;
+    let key = stage.put("parted").await;
+    stage.committed("parted", &key).await;
+    key
+}
+
+/// A table that somebody has partitioned otherwise, and a backfill that makes it as the dataset says.
+async fn repartition(stage: &Stage) -> Result<(), String> {
+    let database = stage.output("database");
+    let first = parted(stage).await;
+    let get = || stage.glue.get_table().database_name(database).name("parted").send();
+    let table = get().await.unwrap().table.unwrap();
+    let other = Column::builder().name("other").r#type("string").build().unwrap();
+    let input = TableInput::builder()
+        .name("parted")
+        .set_storage_descriptor(table.storage_descriptor.clone())
+        .partition_keys(other)
+        .set_parameters(table.parameters)
+        .set_table_type(table.table_type)
+        .build()
+        .unwrap();
+    stage.glue.update_table().database_name(database).table_input(input).send().await.unwrap();
+    let there =
+        PartitionInput::builder().values(stage.token()).set_storage_descriptor(table.storage_descriptor).build();
+    let create = stage.glue.create_partition().database_name(database).table_name("parted");
+    create.partition_input(there).send().await.unwrap();
+    let key = stage.put_unheard(&["parted"]).await.remove(0);
+    let version = stage.record(&Kind::Commits.key("parted", &first)).await.unwrap()["current"]["config_hash"].clone();
+    let mut marker = Marker::new("parted", &key, Origin::Backfill, None, jiff::Timestamp::now());
+    marker.columns_of = version.as_str().map(str::to_owned);
+    let marker_key = Kind::Pending.key("parted", &key);
+    stage.put_record(&marker_key, body(&marker)).await;
+    stage.invoke("convert", &json!({ "marker": marker_key })).await?;
+    stage.committed("parted", &key).await;
+    let keys = get().await.unwrap().table.unwrap().partition_keys.unwrap_or_default();
+    let listed = stage.glue.get_partitions().database_name(database).table_name("parted").send().await.unwrap();
+    match (keys.first().map(Column::name), listed.partitions().len()) {
+        (Some("note"), 2) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
 }
 
 /// A commit record as a rollback leaves it, with an upload that it could not remove before it died.

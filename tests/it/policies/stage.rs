@@ -39,6 +39,12 @@ source = "sizes/"
 catalog = "direct"
 schema = { id = "int64", note = "string" }
 
+[dataset.parted]
+source = "parted/"
+catalog = "direct"
+schema = { id = "int64", note = "string" }
+partition_by = ["note"]
+
 [dataset.rated]
 source = "rated/"
 catalog = "direct"

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::{BAD, Inner, Process, has_rows};
 use crate::{
-    dataset::{Column, ColumnType, Dataset, SchemaChange, Transform},
+    dataset::{Column, ColumnType, Dataset, Partition, SchemaChange, Transform},
     executor::Report,
     pipeline::{
-        ledger::key_hash,
+        ledger::{data_key, key_hash, rejects_key},
         ports::{CloudError, Engine, EngineError, Inferred, Job, Product, SourceObject, Upload},
     },
 };
@@ -82,6 +82,12 @@ pub fn columns_of(content: &str) -> Vec<Column> {
     columns
 }
 
+/// Of a partitioned dataset, a file is in the partition of its first word.
+fn partition_of(dataset: &Dataset, content: &str) -> Partition {
+    let word = content.split(' ').next().map(str::to_owned);
+    Partition::new(dataset.partition_by.iter().map(|name| (name.clone(), word.clone())))
+}
+
 /// The data file that `plugin` makes of a source; none without a row.
 pub fn made_of(plugin: Option<&str>, content: &str) -> Option<String> {
     match plugin {
@@ -134,17 +140,19 @@ impl Engine for Process {
         let mut report = Report { config_hash: job.dataset.config_hash(), plugin_hash, ..Report::default() };
         report.bytes_read = job.source.head.bytes;
         let made = made_of(plugin, &content);
-        let mut data = None;
+        let mut data = Vec::new();
         let mut rejects = None;
         if has_rows(&content) {
             report.kept = u64::from(made.is_some());
             report.filtered = u64::from(made.is_none());
         }
         if let Some(made) = made {
-            data = Some(self.upload_part(&job.data_key, &made).await?);
+            let key =
+                data_key(&job.dataset.name, &job.source.key, job.generation, &partition_of(job.dataset, &content), 0);
+            data.push(self.upload_part(&key, &made).await?);
         }
         if plugin == Some("traps") && content.contains("three") {
-            if let Some(upload) = &data {
+            if let Some(upload) = data.first() {
                 self.call("AbortMultipartUpload", &upload.key, None, |inner| inner.uploads.remove(&upload.upload_id))
                     .await
                     .map_err(engine_error)?;
@@ -155,7 +163,8 @@ impl Engine for Process {
         // Of a file with a column too many, one row has a value in it, and another has none.
         if content.contains("reject") || !unknown.is_empty() {
             report.rejected = 1;
-            rejects = Some(self.upload_part(&job.rejects_key, "rejected").await?);
+            let key = rejects_key(&job.dataset.name, &job.source.key, job.generation);
+            rejects = Some(self.upload_part(&key, "rejected").await?);
         }
         report.read = report.kept + report.filtered + report.rejected;
         Ok(Product { report, data, rejects })
