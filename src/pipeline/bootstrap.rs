@@ -92,7 +92,8 @@ async fn load(environment: &Environment) -> Result<Services, Diagnostic> {
         futures::try_join!(artifacts::manifest(&s3, environment), artifacts::crawlers(&s3, environment))?;
     let aws = Aws::new(&config, environment.names.clone())
         .with_crawlers(crawlers)
-        .with_plugins(&environment.artifacts_bucket);
+        .with_plugins(&environment.artifacts_bucket)
+        .with_memory(environment.memory_mb);
     Ok(Services { aws, manifest })
 }
 

@@ -1,8 +1,6 @@
 //! The data files of a run: one, or several where the dataset has partitions or its files a size.
 
-use std::time::Duration;
-
-use std::sync::Arc;
+use std::{io::Write, mem, sync::Arc, time::Duration};
 
 use super::group::of_data;
 use crate::{
@@ -43,6 +41,12 @@ pub(super) struct Totals {
     pub write: Duration,
 }
 
+/// All files, whole.
+pub(super) struct Finished<D> {
+    pub files: Vec<DataFile<D>>,
+    pub totals: Totals,
+}
+
 /// The files, and those of them that are being written.
 pub(super) struct Files<S: Sink> {
     /// That which was not written to for longest comes first.
@@ -54,7 +58,7 @@ pub(super) struct Files<S: Sink> {
     totals: Totals,
 }
 
-struct Open<W: std::io::Write + Send> {
+struct Open<W: Write + Send> {
     place: usize,
     partition: Partition,
     part: u32,
@@ -129,11 +133,11 @@ impl<S: Sink> Files<S> {
     }
 
     /// Ends all files. They come in the order of their partitions.
-    pub fn finish(mut self, sink: &mut S, facts: &[(&str, String)]) -> Result<(Vec<DataFile<S::Done>>, Totals), Error> {
-        for file in std::mem::take(&mut self.open) {
+    pub fn finish(mut self, sink: &mut S, facts: &[(&str, String)]) -> Result<Finished<S::Done>, Error> {
+        for file in mem::take(&mut self.open) {
             self.close(sink, file, facts)?;
         }
         self.closed.sort_by(|one, other| (&one.partition, one.part).cmp(&(&other.partition, other.part)));
-        Ok((self.closed, self.totals))
+        Ok(Finished { files: self.closed, totals: self.totals })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use super::{
     Converted, Run, facts,
     facts::Facts,
-    files::Files,
+    files::{Files, Finished},
     group::{Encoded, Encoders, described, of_rejects, one_more},
     opened::File,
     partitions::{Due, Partitions},
@@ -231,7 +232,8 @@ impl<'a, S: Sink> Outputs<'a, S> {
         let transform = transform.map(|(transform, _)| transform);
         let facts = facts::facts(&self.report, true, transform, inputs);
         let of_data = if dataset.makes_several_files() { &self.facts } else { &facts };
-        let (data, totals) = std::mem::replace(&mut self.files, Files::new(None)).finish(self.sink, of_data)?;
+        let Finished { files: data, totals } =
+            mem::replace(&mut self.files, Files::new(None)).finish(self.sink, of_data)?;
         let rejects = self.rejects.take().map(|writer| writer.finish(&facts)).transpose().map_err(of_rejects)?;
         self.check_conservation(totals.rows)?;
         self.report.files = data.len() as u64;

@@ -24,10 +24,7 @@ impl Catalog for Aws {
         let columns = columns_of(&found).map_err(|error| damaged(&dataset.name, error.to_string()))?;
         let source_columns = source_columns_of(&found)?;
         let partition_by = found.partition_keys().iter().map(|key| key.name().to_owned()).collect();
-        Ok(Some(Table {
-            shape: Shape { columns, partition_by, source_columns, ..Shape::default() },
-            version: found.version_id,
-        }))
+        Ok(Some(Table { shape: Shape { columns, partition_by, source_columns }, version: found.version_id }))
     }
 
     async fn create_table(&self, dataset: &Dataset, shape: &Shape) -> Result<bool, CloudError> {

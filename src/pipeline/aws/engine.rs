@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     error::Error as StdError,
     fmt::Write as _,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use super::Aws;
 use crate::{
     dataset::{Column, Dataset, Partition},
     executor::{
-        self, Conversion, Dialect, Input, Origin, Progress, Source, Through,
+        self, Conversion, Dialect, Input, MEMORY_BYTES, Origin, Progress, Resources, Source, Through,
         object::{self, ObjectError, ObjectSink, ObjectSource, OutputKeys},
         transform::{Deadline, Limits, PluginError},
     },
@@ -76,6 +77,9 @@ impl Engine for Aws {
             Some(transform) => Some(self.plugin(transform).await?),
             None => None,
         };
+        let plugin_mb = dataset.transform.as_ref().map_or(0, |transform| transform.memory_mb);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let resources = resources(processors, self.memory_mb, plugin_mb);
         let deadline = deadline(self.now(), job.work_ends_at);
         let bucket = &self.names.processed_bucket;
         let (s3, handle) = (self.s3.clone(), Handle::current());
@@ -85,7 +89,7 @@ impl Engine for Aws {
         let product = blocking(move || {
             let transform = plugin.as_ref().map(|plugin| Through { plugin, deadline });
             let input = Input { source: &reader, origin, dialect };
-            let conversion = Conversion::of(&dataset, &columns, transform);
+            let conversion = Conversion { resources, ..Conversion::of(&dataset, &columns, transform) };
             executor::convert(&[input], &conversion, &mut sink, &Progress::new()).map_err(|error| classify(&error))
         });
         let executor::Converted { report, data, rejects, .. } = product.await??;
@@ -123,6 +127,16 @@ impl Aws {
         let (bucket, bytes) = (&self.names.raw_bucket, Some(source.head.bytes));
         ObjectSource::new(self.s3.clone(), Handle::current(), bucket, &source.key, &source.head.etag, bytes)
     }
+}
+
+/// Megabytes of a function that are not the conversion's: the process itself, and parts on their way.
+const REST_OF_FUNCTION_MB: u32 = 512;
+
+/// What a conversion may use in a function of this size, beside a plugin of that: [`MEMORY_BYTES`] at least, and all
+/// processors that the rest has room for.
+fn resources(processors: usize, function_mb: u32, plugin_mb: u32) -> Resources {
+    let spare = function_mb.saturating_sub(REST_OF_FUNCTION_MB).saturating_sub(plugin_mb) as usize * 1024 * 1024;
+    Resources::of(processors, spare.max(MEMORY_BYTES))
 }
 
 /// When a transform must be done, by the clock that does not jump.
@@ -261,6 +275,15 @@ mod tests {
         assert!(matches!(classify_plugin(&late), EngineError::Retriable(_)));
         let error = executor::Error::Plugin { name: "s3://raw/in/a.csv".into(), source: late };
         assert!(matches!(classify(&error), EngineError::Retriable(_)));
+    }
+
+    #[test]
+    fn a_larger_function_has_room_for_more_workers_and_a_small_one_for_the_usual() {
+        let usual = Resources::of(6, MEMORY_BYTES);
+        assert_eq!([resources(6, 0, 0), resources(6, 600, 0), resources(6, 1024, 512)], [usual; 3]);
+        assert!(usual.workers < 6);
+        assert_eq!([resources(6, 2048, 256).workers, resources(6, 10_240, 256).workers], [6, 6]);
+        assert_eq!(resources(1, 10_240, 256).workers, 1);
     }
 
     #[test]

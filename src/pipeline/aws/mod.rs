@@ -56,6 +56,7 @@ pub struct Aws {
     partition: &'static str,
     crawlers: BTreeMap<String, String>,
     plugins: Option<Plugins>,
+    memory_mb: u32,
 }
 
 impl Aws {
@@ -70,6 +71,7 @@ impl Aws {
             partition: config.region().map_or("aws", |region| partition(region.as_ref())),
             crawlers: BTreeMap::new(),
             plugins: None,
+            memory_mb: 0,
         }
     }
 
@@ -84,6 +86,13 @@ impl Aws {
     pub fn with_plugins(self, artifacts_bucket: &str) -> Self {
         let plugins = Plugins::new(self.s3.clone(), artifacts_bucket);
         Aws { plugins: Some(plugins), ..self }
+    }
+
+    /// The same, in a function of so many megabytes: what it converts may use more than [`crate::executor::MEMORY_BYTES`] of
+    /// them.
+    #[must_use]
+    pub fn with_memory(self, memory_mb: u32) -> Self {
+        Aws { memory_mb, ..self }
     }
 
     /// What the lake's parts are called.
