@@ -12,12 +12,17 @@
 //! character. A line that begins with the dialect's comment character is none. What breaks a rule costs its first
 //! *line*, never the rest of the file.
 
+mod text;
+
 use std::{
     any::Any,
     io::{self, Read},
     ops::Range,
+    sync::Arc,
 };
 
+pub(crate) use self::text::BlockText;
+use self::text::Shelf;
 use super::{
     marks::{Marks, Quoting},
     reject::Code,
@@ -58,7 +63,7 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct Block {
     /// The records' text, line ends included.
-    pub bytes: Vec<u8>,
+    pub bytes: BlockText,
     /// Line of its first byte, counted from 1.
     pub line: u64,
     /// Offset of its first byte in the text.
@@ -102,7 +107,8 @@ pub(crate) struct Blocks<R> {
     marks: Marks,
     limits: Limits,
     /// Text that is not cut yet; it begins with a record.
-    buffer: Vec<u8>,
+    buffer: BlockText,
+    shelf: Arc<Shelf>,
     /// Line and offset of its first byte.
     line: u64,
     offset: u64,
@@ -125,9 +131,9 @@ struct Cut {
 impl<R: Read> Blocks<R> {
     /// `offset` and `line`: of the first byte that the reader gives.
     pub fn new(reader: R, marks: Marks, (offset, line): (u64, u64), limits: Limits) -> Self {
-        let buffer = Vec::new();
+        let (buffer, shelf) = (BlockText::default(), Shelf::new(limits.block));
         let (ended, skipping, rescanned, grouped) = (false, false, 0, 0);
-        Blocks { reader, marks, limits, buffer, line, offset, ended, skipping, rescanned, grouped }
+        Blocks { reader, marks, limits, buffer, shelf, line, offset, ended, skipping, rescanned, grouped }
     }
 
     /// The next block; `None` at the end of the text.
@@ -151,13 +157,13 @@ impl<R: Read> Blocks<R> {
         }
     }
 
-    /// Reads until the buffer has this many bytes, or at least one more, or the text ends.
+    /// Reads until the buffer has this many bytes, or the text ends.
     fn fill(&mut self, target: usize) -> Result<(), CutError> {
-        while self.buffer.len() < target && !self.ended {
-            let wanted = target - self.buffer.len();
-            self.buffer.reserve_exact(wanted);
-            let read = self.reader.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
-            self.ended = read.map_err(CutError::Read)? < wanted;
+        if self.buffer.len() < target && !self.ended {
+            if self.buffer.capacity() == 0 {
+                self.buffer = BlockText::new(&self.shelf, target);
+            }
+            self.ended = self.buffer.fill(&mut self.reader, target).map_err(CutError::Read)?;
         }
         Ok(())
     }
@@ -167,7 +173,7 @@ impl<R: Read> Blocks<R> {
         loop {
             let end = memchr::memchr(self.marks.newline, &self.buffer);
             let dropped = end.map_or(self.buffer.len(), |end| end + 1);
-            self.buffer.drain(..dropped);
+            self.buffer.drop_front(dropped);
             self.offset += dropped as u64;
             self.grouped += dropped as u64;
             self.skipping = end.is_none();
@@ -183,10 +189,10 @@ impl<R: Read> Blocks<R> {
 
     fn take(&mut self, cut: Cut) -> Block {
         let Cut { end, has_quotes, faults } = cut;
-        let mut rest = Vec::new();
+        let mut rest = BlockText::default();
         if end < self.buffer.len() {
-            rest.reserve_exact(self.limits.block.max(self.buffer.len() - end));
-            rest.extend_from_slice(&self.buffer[end..]);
+            rest = BlockText::new(&self.shelf, self.buffer.len() - end);
+            rest.append(&self.buffer[end..]);
         }
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(end);

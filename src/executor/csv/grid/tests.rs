@@ -105,7 +105,7 @@ proptest! {
         let text: Vec<u8> = text.into_iter().filter(|&byte| byte != b'"').collect();
         let marks = Marks::from(&dialect());
         let block = |has_quotes| Block {
-            bytes: text.clone(), line: 1, offset: 0, has_quotes, faults: Vec::new(), ends_group: false, keeps: None,
+            bytes: text.clone().into(), line: 1, offset: 0, has_quotes, faults: Vec::new(), ends_group: false, keeps: None,
         };
         let width = Width { fields: width, pads: true };
         let look = |block: &Block| {
