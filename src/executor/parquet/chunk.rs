@@ -1,5 +1,7 @@
 //! A column chunk in the making: its pages as bytes, and what the footer and the page index say of them.
 
+use std::ops::Range;
+
 use parquet::{
     basic::{BoundaryOrder, Encoding, PageType},
     bloom_filter::Sbbf,
@@ -15,7 +17,16 @@ use parquet::{
 use super::{
     encoding::Encoding as FileEncoding,
     page::{Backoff, Compressor, Header},
+    store::Store,
 };
+
+/// Turns bodies of pages into pages that lie in a store.
+pub(super) struct Press {
+    pub compressor: Compressor,
+    /// The compressed bytes of a page.
+    pub compressed: Vec<u8>,
+    pub store: Store,
+}
 
 /// A page's bounds as the column index has them, with what orders them.
 pub(super) enum PageBounds {
@@ -45,7 +56,8 @@ pub(super) struct DataPage {
 
 /// The pages of a column so far.
 pub(super) struct Chunk {
-    pages: Vec<Vec<u8>>,
+    /// Where its pages lie.
+    pages: Vec<Range<usize>>,
     bytes: usize,
     uncompressed: usize,
     rows: usize,
@@ -91,7 +103,8 @@ impl Order {
 
 /// A column chunk as bytes, offsets counted from its first.
 pub(super) struct EncodedChunk {
-    pub pages: Vec<Vec<u8>>,
+    /// Where its pages lie, in their order.
+    pub pages: Vec<Range<usize>>,
     pub metadata: ColumnChunkMetaData,
     pub column_index: ColumnIndexMetaData,
     pub offset_index: OffsetIndexMetaData,
@@ -132,14 +145,8 @@ impl Chunk {
     }
 
     /// Compresses and appends a data page.
-    pub fn push(
-        &mut self,
-        body: &[u8],
-        page: DataPage,
-        compressor: &mut Compressor,
-        buffer: &mut Vec<u8>,
-    ) -> Result<()> {
-        let bytes = self.page(body, Some(page.encoding), page.rows, compressor, buffer)?;
+    pub fn push(&mut self, body: &[u8], page: DataPage, press: &mut Press) -> Result<()> {
+        let place = self.page(body, Some(page.encoding), page.rows, press)?;
         let (null_page, least, most) = match &page.bounds {
             PageBounds::None => (true, Vec::new(), Vec::new()),
             PageBounds::Numbers { bytes, .. } => (false, bytes.0.clone(), bytes.1.clone()),
@@ -164,25 +171,18 @@ impl Chunk {
         }
         self.rows += page.rows;
         self.nulls += page.nulls;
-        self.bytes += bytes.len();
-        self.pages.push(bytes);
+        self.bytes += place.len();
+        self.pages.push(place);
         Ok(())
     }
 
-    fn page(
-        &mut self,
-        body: &[u8],
-        data: Option<Encoding>,
-        values: usize,
-        compressor: &mut Compressor,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Vec<u8>> {
-        compressor.compress(body, &mut self.backoff, buffer)?;
-        let mut page = Vec::with_capacity(buffer.len() + HEADER_BYTES);
-        Header { data, values, uncompressed: body.len(), compressed: buffer.len() }.write(&mut page)?;
-        self.uncompressed += page.len() + body.len();
-        page.extend_from_slice(buffer);
-        Ok(page)
+    fn page(&mut self, body: &[u8], data: Option<Encoding>, values: usize, press: &mut Press) -> Result<Range<usize>> {
+        let Press { compressor, compressed, store } = press;
+        compressor.compress(body, &mut self.backoff, compressed)?;
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        Header { data, values, uncompressed: body.len(), compressed: compressed.len() }.write(&mut header)?;
+        self.uncompressed += header.len() + body.len();
+        Ok(store.push(&header).start..store.push(compressed).end)
     }
 
     /// Ends the chunk.
@@ -191,13 +191,12 @@ impl Chunk {
         column: &ColumnDescPtr,
         encoding: &FileEncoding,
         end: ChunkEnd<'_>,
-        compressor: &mut Compressor,
-        buffer: &mut Vec<u8>,
+        press: &mut Press,
     ) -> Result<EncodedChunk> {
         let mut first_data_page = 0;
         if let Some((body, values)) = end.dictionary {
             self.backoff = Backoff::default();
-            let page = self.page(body, None, values, compressor, buffer)?;
+            let page = self.page(body, None, values, press)?;
             first_data_page = page.len();
             self.pages.insert(0, page);
             let (page_type, encoding) = (PageType::DICTIONARY_PAGE, Encoding::PLAIN);

@@ -42,7 +42,14 @@ impl<T: Number> Dictionary<T> {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T>() + self.slots.capacity() * 4
+        size_of_val(self.values.as_slice()) + size_of_val(self.slots.as_slice())
+    }
+
+    /// Forgets all values, not the room that they had.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.slots.clear();
+        self.table = Table::Hashed { shift: 63 };
     }
 
     /// Gives the table's memory back: no more values come.

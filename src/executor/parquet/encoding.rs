@@ -11,7 +11,7 @@ use parquet::{
     schema::types::{ColumnDescPtr, SchemaDescPtr},
 };
 
-use super::page::PageCodec;
+use super::{group::Workplaces, page::PageCodec, store::Pieces};
 use crate::dataset::{Compression, ParquetOptions};
 
 /// Rows of a page at most: what readers skip with the page index, and what stays in the processor's cache.
@@ -22,7 +22,7 @@ const PAGE_ROWS_MIN: usize = 4 * 1024;
 const PAGE_TEXT_BYTES_MAX: usize = 1024 * 1024;
 const PAGE_TEXT_BYTES_MIN: usize = 64 * 1024;
 /// Raw bytes of all pages in the making of a row group, shared out between its columns.
-const RAW_BYTES: usize = 64 * 1024 * 1024;
+const RAW_BYTES: usize = 16 * 1024 * 1024;
 /// Level of Zstandard if none is set.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -36,6 +36,8 @@ pub struct Encoding {
     page_rows: usize,
     page_text_bytes: usize,
     sort: Vec<usize>,
+    workplaces: Workplaces,
+    pieces: Arc<Pieces>,
 }
 
 /// How a column is encoded.
@@ -79,6 +81,8 @@ impl Encoding {
             page_text_bytes: share.clamp(PAGE_TEXT_BYTES_MIN, PAGE_TEXT_BYTES_MAX),
             columns,
             sort,
+            workplaces: Workplaces::default(),
+            pieces: Arc::default(),
         }))
     }
 
@@ -104,6 +108,14 @@ impl Encoding {
 
     pub(super) fn page_codec(&self) -> PageCodec {
         self.page_codec
+    }
+
+    pub(super) fn workplaces(&self) -> &Workplaces {
+        &self.workplaces
+    }
+
+    pub(super) fn pieces(&self) -> &Arc<Pieces> {
+        &self.pieces
     }
 
     pub(super) fn page_rows(&self) -> usize {

@@ -219,9 +219,19 @@ impl<T: Number> Numbers<T> {
         }
     }
 
+    /// Begins the next chunk.
+    pub fn reset(&mut self) {
+        let mut dictionary = self.dictionary.take().unwrap_or_else(Dictionary::new);
+        dictionary.clear();
+        let (mut plain, mut indices) = (std::mem::take(&mut self.plain), std::mem::take(&mut self.indices));
+        plain.clear();
+        indices.clear();
+        *self = Numbers { plain, indices, dictionary: Some(dictionary), ..Numbers::new() };
+    }
+
     pub fn memory_bytes(&self) -> usize {
         let dictionary = self.dictionary.as_ref().map_or(0, Dictionary::memory_bytes);
-        self.plain.capacity() * size_of::<T>() + self.indices.capacity() * 4 + dictionary
+        self.pending_bytes() + dictionary
     }
 
     /// Bytes that the page in the making will have at most.

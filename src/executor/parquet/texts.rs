@@ -71,6 +71,18 @@ impl Texts {
         }
     }
 
+    /// Begins the next chunk.
+    pub fn reset(&mut self) {
+        let mut dictionary = self.dictionary.take().unwrap_or_default();
+        dictionary.clear();
+        let (mut bytes, mut lengths) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.lengths));
+        let mut indices = std::mem::take(&mut self.indices);
+        bytes.clear();
+        lengths.clear();
+        indices.clear();
+        *self = Texts { bytes, lengths, indices, dictionary: Some(dictionary), ..Texts::new(self.kind) };
+    }
+
     pub fn kind(&self) -> Bytes {
         self.kind
     }
@@ -82,7 +94,7 @@ impl Texts {
 
     pub fn memory_bytes(&self) -> usize {
         let dictionary = self.dictionary.as_ref().map_or(0, TextDictionary::memory_bytes);
-        self.bytes.capacity() + self.lengths.capacity() * 4 + self.indices.capacity() * 4 + dictionary
+        self.pending_bytes() + dictionary
     }
 
     pub fn pending_bytes(&self) -> usize {
