@@ -16,7 +16,7 @@ use parquet::{
 
 use super::{
     encoding::Encoding as FileEncoding,
-    page::{Backoff, Compressor, Header},
+    page::{Backoff, Compressor, Content, Header},
     store::Store,
 };
 
@@ -52,6 +52,19 @@ pub(super) struct DataPage {
     pub nans: Option<u64>,
     /// Bytes of the texts, their lengths not counted; `None`: not texts.
     pub text_bytes: Option<usize>,
+}
+
+/// Characters of a long text, on an average.
+const LONG_TEXT_BYTES: usize = 64;
+
+impl DataPage {
+    fn content(&self) -> Content {
+        let are_long = |bytes| bytes >= (self.rows - self.nulls) * LONG_TEXT_BYTES;
+        match self.encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY && self.text_bytes.is_some_and(are_long) {
+            true => Content::LongTexts,
+            false => Content::Values,
+        }
+    }
 }
 
 /// The pages of a column so far.
@@ -146,7 +159,7 @@ impl Chunk {
 
     /// Compresses and appends a data page.
     pub fn push(&mut self, body: &[u8], page: DataPage, press: &mut Press) -> Result<()> {
-        let place = self.page(body, Some(page.encoding), page.rows, press)?;
+        let place = self.page(body, (Some(page.encoding), page.content()), page.rows, press)?;
         let (null_page, least, most) = match &page.bounds {
             PageBounds::None => (true, Vec::new(), Vec::new()),
             PageBounds::Numbers { bytes, .. } => (false, bytes.0.clone(), bytes.1.clone()),
@@ -176,9 +189,15 @@ impl Chunk {
         Ok(())
     }
 
-    fn page(&mut self, body: &[u8], data: Option<Encoding>, values: usize, press: &mut Press) -> Result<Range<usize>> {
+    fn page(
+        &mut self,
+        body: &[u8],
+        (data, content): (Option<Encoding>, Content),
+        values: usize,
+        press: &mut Press,
+    ) -> Result<Range<usize>> {
         let Press { compressor, compressed, store } = press;
-        compressor.compress(body, &mut self.backoff, compressed)?;
+        compressor.compress(body, content, &mut self.backoff, compressed)?;
         let mut header = Vec::with_capacity(HEADER_BYTES);
         Header { data, values, uncompressed: body.len(), compressed: compressed.len() }.write(&mut header)?;
         self.uncompressed += header.len() + body.len();
@@ -196,7 +215,7 @@ impl Chunk {
         let mut first_data_page = 0;
         if let Some((body, values)) = end.dictionary {
             self.backoff = Backoff::default();
-            let page = self.page(body, None, values, press)?;
+            let page = self.page(body, (None, Content::Values), values, press)?;
             first_data_page = page.len();
             self.pages.insert(0, page);
             let (page_type, encoding) = (PageType::DICTIONARY_PAGE, Encoding::PLAIN);

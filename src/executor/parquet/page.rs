@@ -31,7 +31,42 @@ pub(super) enum PageCodec {
 pub(super) enum Compressor {
     None,
     Snappy(Snappy),
-    Zstd(bulk::Compressor<'static>),
+    Zstd(Zstd),
+}
+
+/// Zstandard, and what it is set to.
+pub(super) struct Zstd {
+    compressor: bulk::Compressor<'static>,
+    level: i32,
+    content: Content,
+}
+
+/// What a page holds, as far as it matters to who compresses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Texts of many characters.
+    LongTexts,
+    /// Anything else.
+    Values,
+}
+
+/// Equal bytes that level 1 looks for, set as its own for inputs above 256 KiB: good for texts of many characters, while
+/// doubles of decimal numbers hardly have them.
+const MATCH_IN_TEXTS: u32 = 7;
+/// With these, pages of doubles are a third shorter.
+const MATCH_IN_VALUES: u32 = 6;
+
+impl Zstd {
+    fn compress(&mut self, body: &[u8], content: Content, out: &mut Vec<u8>) -> std::io::Result<()> {
+        if self.level == 1 && self.content != content {
+            let least = if content == Content::LongTexts { MATCH_IN_TEXTS } else { MATCH_IN_VALUES };
+            self.compressor.set_parameter(CParameter::MinMatch(least))?;
+            self.content = content;
+        }
+        out.reserve(zstd::zstd_safe::compress_bound(body.len()));
+        self.compressor.compress_to_buffer(body, out)?;
+        Ok(())
+    }
 }
 
 /// Which pages of a column are not worth compressing: known by trying, less often each time it failed.
@@ -47,20 +82,18 @@ impl Compressor {
             PageCodec::None => Compressor::None,
             PageCodec::Snappy => Compressor::Snappy(Snappy::new()),
             PageCodec::Zstd { level } => {
-                let mut zstd = bulk::Compressor::new(level).map_err(failed)?;
+                let mut compressor = bulk::Compressor::new(level).map_err(failed)?;
                 if level == 1 {
-                    // For inputs above 256 KiB level 1 looks for seven equal bytes, which doubles of decimal numbers
-                    // hardly have: with six their pages are a third shorter.
-                    zstd.set_parameter(CParameter::MinMatch(6)).map_err(failed)?;
+                    compressor.set_parameter(CParameter::MinMatch(MATCH_IN_VALUES)).map_err(failed)?;
                 }
-                Compressor::Zstd(zstd)
+                Compressor::Zstd(Zstd { compressor, level, content: Content::Values })
             }
         })
     }
 
     /// Writes `body` to `out` as its codec has it. Zstandard pages that hardly shrink become frames of raw blocks, which
     /// every decoder copies as they are.
-    pub fn compress(&mut self, body: &[u8], backoff: &mut Backoff, out: &mut Vec<u8>) -> Result<()> {
+    pub fn compress(&mut self, body: &[u8], content: Content, backoff: &mut Backoff, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
         match self {
             Compressor::None => out.extend_from_slice(body),
@@ -70,8 +103,7 @@ impl Compressor {
                 store(body, out);
             }
             Compressor::Zstd(zstd) => {
-                out.reserve(zstd::zstd_safe::compress_bound(body.len()));
-                zstd.compress_to_buffer(body, out).map_err(failed)?;
+                zstd.compress(body, content, out).map_err(failed)?;
                 if out.len() + body.len() / WORTH <= body.len() {
                     *backoff = Backoff::default();
                 } else {
@@ -165,4 +197,30 @@ impl Header {
 
 fn field(step: u8, kind: u8, out: &mut Vec<u8>) {
     out.push(step << 4 | kind);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_long_texts_and_of_values_may_follow_each_other() {
+        let mut compressor = Compressor::new(PageCodec::Zstd { level: 1 }).unwrap();
+        let texts = "many words of which some are the same words ".repeat(500).into_bytes();
+        let values: Vec<u8> = (0..5000).flat_map(|at| (f64::from(at % 900) / 100.0).to_le_bytes()).collect();
+        let mut first = Vec::new();
+        for round in 0..2 {
+            for (at, (body, content)) in
+                [(&texts, Content::LongTexts), (&values, Content::Values)].into_iter().enumerate()
+            {
+                let mut page = Vec::new();
+                compressor.compress(body, content, &mut Backoff::default(), &mut page).unwrap();
+                assert_eq!(bulk::decompress(&page, body.len()).unwrap(), *body);
+                match round {
+                    0 => first.push(page),
+                    _ => assert!(page == first[at], "what came before says nothing of this page"),
+                }
+            }
+        }
+    }
 }
