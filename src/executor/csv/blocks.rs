@@ -376,7 +376,8 @@ fn quoted_end(buffer: &[u8], open: usize, ended: bool, quoting: Quoting, marks: 
     let Quoting { quote, escape } = quoting;
     let mut from = open + 1;
     let close = loop {
-        let found = memchr::memchr2(quote, escape, buffer.get(from..).unwrap_or_default());
+        let rest = buffer.get(from..).unwrap_or_default();
+        let found = if quote == escape { memchr::memchr(quote, rest) } else { memchr::memchr2(quote, escape, rest) };
         let at = match found {
             Some(length) => from + length,
             None if ended => return Err(Torn::Broken { code: Code::UnterminatedQuote, reached: buffer.len() }),

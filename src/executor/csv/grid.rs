@@ -16,7 +16,7 @@ use super::{
 /// Fields of one record at most; one with more is set aside. It bounds the memory that a line of delimiters can take.
 pub const RECORD_FIELDS_MAX: usize = 16 * 1024;
 /// Fields of a slab: what is scanned and then decoded column by column, so that it stays in the processor's cache.
-const SLAB_FIELDS: usize = 32 * 1024;
+const SLAB_FIELDS: usize = 8 * 1024;
 /// Rows of a slab at most.
 const SLAB_ROWS_MAX: usize = 4096;
 /// Bytes that are compared at a time.
