@@ -197,11 +197,13 @@ impl Chunk {
         press: &mut Press,
     ) -> Result<Range<usize>> {
         let Press { compressor, compressed, store } = press;
-        compressor.compress(body, content, &mut self.backoff, compressed)?;
+        let packed = compressor.compress(body, content, &mut self.backoff, compressed)?;
         let mut header = Vec::with_capacity(HEADER_BYTES);
-        Header { data, values, uncompressed: body.len(), compressed: compressed.len() }.write(&mut header)?;
+        Header { data, values, uncompressed: body.len(), compressed: packed.len() }.write(&mut header)?;
         self.uncompressed += header.len() + body.len();
-        Ok(store.push(&header).start..store.push(compressed).end)
+        let start = store.push(&header).start;
+        packed.write(|bytes| _ = store.push(bytes));
+        Ok(start..store.len())
     }
 
     /// Ends the chunk.

@@ -1,5 +1,6 @@
 //! Columns of numbers: dictionary while it pays, else differences or plain values.
 
+use arrow::datatypes::{ArrowNativeType, ToByteSlice};
 use parquet::{basic::Encoding, file::statistics::Statistics, file::statistics::ValueStatistics};
 
 use super::{
@@ -10,6 +11,9 @@ use super::{
 
 /// Values after which a dictionary of nearly as many distinct ones is given up.
 pub(super) const SAMPLE_VALUES: usize = 2048;
+/// Values and bytes after which a dictionary of long texts is given up for the same reason: copying them costs the most.
+pub(super) const LONG_SAMPLE_VALUES: usize = 256;
+pub(super) const LONG_SAMPLE_BYTES: usize = 32 * 1024;
 /// Values of the first page after which new distinct ones are counted, to foresee how many more will come.
 pub(super) const SETTLED_VALUES: usize = 16 * 1024;
 /// Bytes of distinct values at which a dictionary takes no more.
@@ -33,7 +37,10 @@ pub(super) trait Number: Copy + Default + Send + 'static {
     fn statistics(extent: &Extent, distinct: Option<u64>, nulls: u64) -> Statistics;
 }
 
-fn le_bytes<const N: usize, T: Copy>(values: &[T], to_bytes: impl Fn(T) -> [u8; N], out: &mut Vec<u8>) {
+fn le_bytes<const N: usize, T: ArrowNativeType>(values: &[T], to_bytes: impl Fn(T) -> [u8; N], out: &mut Vec<u8>) {
+    if cfg!(target_endian = "little") {
+        return out.extend_from_slice(values.to_byte_slice());
+    }
     let start = out.len();
     out.resize(start + values.len() * N, 0);
     for (bytes, &value) in out[start..].as_chunks_mut::<N>().0.iter_mut().zip(values) {

@@ -91,16 +91,22 @@ impl Compressor {
         })
     }
 
-    /// Writes `body` to `out` as its codec has it. Zstandard pages that hardly shrink become frames of raw blocks, which
-    /// every decoder copies as they are.
-    pub fn compress(&mut self, body: &[u8], content: Content, backoff: &mut Backoff, out: &mut Vec<u8>) -> Result<()> {
+    /// What `body` is as its codec has it; `out` is used where that is shorter. Zstandard pages that hardly shrink become
+    /// frames of raw blocks, which every decoder copies as they are.
+    pub fn compress<'a>(
+        &mut self,
+        body: &'a [u8],
+        content: Content,
+        backoff: &mut Backoff,
+        out: &'a mut Vec<u8>,
+    ) -> Result<Packed<'a>> {
         out.clear();
         match self {
-            Compressor::None => out.extend_from_slice(body),
+            Compressor::None => return Ok(Packed::Bytes(body)),
             Compressor::Snappy(snappy) => snappy.compress(body, out),
             Compressor::Zstd(_) if backoff.stored < backoff.until => {
                 backoff.stored += 1;
-                store(body, out);
+                return Ok(Packed::Raw(body));
             }
             Compressor::Zstd(zstd) => {
                 zstd.compress(body, content, out).map_err(failed)?;
@@ -109,12 +115,11 @@ impl Compressor {
                 } else {
                     backoff.stored = 0;
                     backoff.until = (backoff.until * 2).clamp(1, STORED_RUN_MAX);
-                    out.clear();
-                    store(body, out);
+                    return Ok(Packed::Raw(body));
                 }
             }
         }
-        Ok(())
+        Ok(Packed::Bytes(out))
     }
 }
 
@@ -122,20 +127,47 @@ fn failed(error: std::io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Appends a Zstandard frame of raw blocks (RFC 8878, 3.1.1): one segment, its size in four bytes, no checksum.
-fn store(body: &[u8], out: &mut Vec<u8>) {
-    out.reserve(body.len() + 16 + body.len() / ZSTD_BLOCK * 3);
-    out.extend_from_slice(&[0x28, 0xB5, 0x2F, 0xFD, 0xA0]);
-    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    let mut rest = body;
-    loop {
-        let (block, later) = rest.split_at(rest.len().min(ZSTD_BLOCK));
-        let header = (block.len() as u32) << 3 | u32::from(later.is_empty());
-        out.extend_from_slice(&header.to_le_bytes()[..3]);
-        out.extend_from_slice(block);
-        rest = later;
-        if rest.is_empty() {
-            return;
+/// A page's body as its codec has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Packed<'a> {
+    Bytes(&'a [u8]),
+    /// A Zstandard frame of raw blocks (RFC 8878, 3.1.1): one segment, its size in four bytes, no checksum.
+    Raw(&'a [u8]),
+}
+
+/// Begins a frame of raw blocks: magic number, and a descriptor for one segment with its size in four bytes.
+const RAW_FRAME: [u8; 5] = [0x28, 0xB5, 0x2F, 0xFD, 0xA0];
+/// Bytes of a block's header.
+const BLOCK_HEADER: usize = 3;
+
+impl Packed<'_> {
+    pub fn len(self) -> usize {
+        match self {
+            Packed::Bytes(bytes) => bytes.len(),
+            Packed::Raw(body) => {
+                let blocks = body.len().div_ceil(ZSTD_BLOCK).max(1);
+                RAW_FRAME.len() + size_of::<u32>() + blocks * BLOCK_HEADER + body.len()
+            }
+        }
+    }
+
+    /// Hands the bytes over, in their order.
+    pub fn write(self, mut push: impl FnMut(&[u8])) {
+        let mut rest = match self {
+            Packed::Bytes(bytes) => return push(bytes),
+            Packed::Raw(body) => body,
+        };
+        push(&RAW_FRAME);
+        push(&(rest.len() as u32).to_le_bytes());
+        loop {
+            let (block, later) = rest.split_at(rest.len().min(ZSTD_BLOCK));
+            let header = (block.len() as u32) << 3 | u32::from(later.is_empty());
+            push(&header.to_le_bytes()[..BLOCK_HEADER]);
+            push(block);
+            rest = later;
+            if rest.is_empty() {
+                return;
+            }
         }
     }
 }
@@ -213,14 +245,27 @@ mod tests {
             for (at, (body, content)) in
                 [(&texts, Content::LongTexts), (&values, Content::Values)].into_iter().enumerate()
             {
-                let mut page = Vec::new();
-                compressor.compress(body, content, &mut Backoff::default(), &mut page).unwrap();
+                let (mut page, mut out) = (Vec::new(), Vec::new());
+                let packed = compressor.compress(body, content, &mut Backoff::default(), &mut out).unwrap();
+                packed.write(|bytes| page.extend_from_slice(bytes));
+                assert!(matches!(packed, Packed::Bytes(_)) && packed.len() == page.len());
                 assert_eq!(bulk::decompress(&page, body.len()).unwrap(), *body);
                 match round {
                     0 => first.push(page),
                     _ => assert!(page == first[at], "what came before says nothing of this page"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_frame_of_raw_blocks_has_the_length_it_says_and_is_read_by_zstandard() {
+        for length in [0, 1, ZSTD_BLOCK, ZSTD_BLOCK + 1, 3 * ZSTD_BLOCK] {
+            let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let mut frame = Vec::new();
+            Packed::Raw(&body).write(|bytes| frame.extend_from_slice(bytes));
+            assert_eq!(frame.len(), Packed::Raw(&body).len());
+            assert!(bulk::decompress(&frame, length).unwrap() == body);
         }
     }
 }

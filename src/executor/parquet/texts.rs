@@ -4,7 +4,7 @@ use parquet::basic::Encoding;
 
 use super::{
     delta,
-    numbers::{DICTIONARY_BYTES_MAX, SAMPLE_VALUES, SETTLED_VALUES},
+    numbers::{DICTIONARY_BYTES_MAX, LONG_SAMPLE_BYTES, LONG_SAMPLE_VALUES, SAMPLE_VALUES, SETTLED_VALUES},
     pack::{hybrid, width_of},
     text_dictionary::{TextDictionary, head},
 };
@@ -129,6 +129,7 @@ impl Texts {
             let Some(dictionary) = &mut self.dictionary else { break };
             let seen = self.indices.len();
             let stop = match self.pages {
+                0 if seen < LONG_SAMPLE_VALUES => LONG_SAMPLE_VALUES,
                 0 if seen < SAMPLE_VALUES => SAMPLE_VALUES,
                 0 if seen < SETTLED_VALUES => SETTLED_VALUES,
                 _ => usize::MAX,
@@ -137,6 +138,13 @@ impl Texts {
             dictionary.encode(&offsets[..=taken], data, &mut self.indices);
             offsets = &offsets[taken..];
             match self.indices.len() {
+                LONG_SAMPLE_VALUES
+                    if self.pages == 0
+                        && dictionary.bytes() > LONG_SAMPLE_BYTES
+                        && dictionary.len() * 10 > LONG_SAMPLE_VALUES * 9 =>
+                {
+                    self.abandon();
+                }
                 SAMPLE_VALUES if self.pages == 0 && dictionary.len() * 10 > SAMPLE_VALUES * 9 => self.abandon(),
                 SETTLED_VALUES if self.pages == 0 => {
                     let rest = (last - offsets[0]) as usize;
