@@ -34,6 +34,8 @@ pub const BLOCK_BYTES: usize = 1024 * 1024;
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a rejected record's text that are kept.
 pub const RAW_BYTES_MAX: usize = 64 * 1024;
+/// Text at the end of a block that the last line end is looked for in first: a record is seldom longer.
+const TAIL_BYTES: usize = 64 * 1024;
 /// Text that may be read again after unbalanced quotes: this many bytes, and [`RESCAN_FACTOR`] times the text so
 /// far. It keeps the time linear in the size of the input, whatever is in it.
 pub(super) const RESCAN_BYTES_FLOOR: u64 = 256 * 1024 * 1024;
@@ -50,12 +52,15 @@ pub(crate) struct Limits {
     pub record: usize,
     /// Bytes that may be read again, besides a share of what was read.
     pub rescan: u64,
+    /// Bytes at the end of a block that its last line end is looked for in first.
+    pub tail: usize,
 }
 
 impl Limits {
     /// The limits of a conversion with groups of this size.
     pub fn of_group(bytes: u64) -> Self {
-        Limits { block: BLOCK_BYTES, group: bytes.max(1), record: RECORD_BYTES_MAX, rescan: RESCAN_BYTES_FLOOR }
+        let (block, tail) = (BLOCK_BYTES, TAIL_BYTES);
+        Limits { block, group: bytes.max(1), record: RECORD_BYTES_MAX, rescan: RESCAN_BYTES_FLOOR, tail }
     }
 }
 
@@ -218,7 +223,16 @@ impl<R: Read> Blocks<R> {
         if self.buffer.len() > self.limits.record {
             return None;
         }
-        let mut ends = Ends { buffer: &self.buffer, newline: self.marks.newline, wanted: self.wanted(), last: 0 };
+        let tail = self.buffer.len().saturating_sub(self.limits.tail);
+        match self.quick_cut_behind(tail) {
+            Some(Cut { end: 0, .. }) if tail > 0 => self.quick_cut_behind(0),
+            cut => cut,
+        }
+    }
+
+    /// The same, with the last line end only if it lies in text outside quotes that reaches beyond `tail`.
+    fn quick_cut_behind(&self, tail: usize) -> Option<Cut> {
+        let mut ends = Ends { buffer: &self.buffer, newline: self.marks.newline, wanted: self.wanted(), tail, last: 0 };
         let quoting = self.marks.quote.filter(|quoting| memchr::memchr(quoting.quote, &self.buffer).is_some());
         let Some(quoting) = quoting else {
             let group = ends.look(0, self.buffer.len());
@@ -312,6 +326,8 @@ struct Ends<'a> {
     buffer: &'a [u8],
     newline: u8,
     wanted: usize,
+    /// Text that ends before it does not count for the last.
+    tail: usize,
     last: usize,
 }
 
@@ -323,6 +339,9 @@ impl Ends<'_> {
             if let Some(length) = memchr::memchr(self.newline, self.buffer.get(from..to).unwrap_or_default()) {
                 return Some(from + length + 1);
             }
+        }
+        if to < self.tail {
+            return None;
         }
         if let Some(length) = memchr::memrchr(self.newline, &self.buffer[from..to]) {
             self.last = from + length + 1;

@@ -11,7 +11,7 @@ fn dialect() -> Dialect {
 }
 
 fn limits(block: usize, group: u64) -> Limits {
-    Limits { block, group, record: 64, rescan: 1 << 40 }
+    Limits { block, group, record: 64, rescan: 1 << 40, tail: 8 }
 }
 
 fn blocks(text: &[u8], limits: Limits) -> Vec<Block> {
