@@ -9,6 +9,8 @@ use super::{
     pack::{hybrid, width_of},
 };
 
+/// Values after which a dictionary is given up when hardly any came twice.
+const FIRST_SAMPLE_VALUES: usize = 512;
 /// Values after which a dictionary of nearly as many distinct ones is given up.
 pub(super) const SAMPLE_VALUES: usize = 2048;
 /// Values and bytes after which a dictionary of long texts is given up for the same reason: copying them costs the most.
@@ -262,6 +264,7 @@ impl<T: Number> Numbers<T> {
             let Some(dictionary) = &mut self.dictionary else { break };
             let seen = self.indices.len();
             let stop = match self.pages {
+                0 if seen < FIRST_SAMPLE_VALUES => FIRST_SAMPLE_VALUES,
                 0 if seen < SAMPLE_VALUES => SAMPLE_VALUES,
                 0 if seen < SETTLED_VALUES => SETTLED_VALUES,
                 _ => usize::MAX,
@@ -271,6 +274,7 @@ impl<T: Number> Numbers<T> {
             values = later;
             let distinct = dictionary.values().len();
             match self.indices.len() {
+                FIRST_SAMPLE_VALUES if self.pages == 0 && distinct * 50 > FIRST_SAMPLE_VALUES * 49 => self.abandon(),
                 SAMPLE_VALUES if self.pages == 0 && distinct * 10 > SAMPLE_VALUES * 9 => self.abandon(),
                 SAMPLE_VALUES if self.pages == 0 => _ = dictionary.use_direct(),
                 SETTLED_VALUES if self.pages == 0 => self.settled = (SETTLED_VALUES, distinct),
