@@ -14,8 +14,8 @@ use parquet::{
 use super::{group::Workplaces, page::PageCodec, store::Pieces};
 use crate::dataset::{Compression, ParquetOptions};
 
-/// Rows of a page at most: what readers skip with the page index. Eight bytes each make a page of 1 MiB, as texts do; Zstandard
-/// finds in pages so long what comes again after many rows.
+/// Rows of a page at most: what readers skip with the page index. Eight bytes each make a page of 1 MiB, as texts do;
+/// Zstandard finds in pages so long what comes again after many rows.
 const PAGE_ROWS_MAX: usize = 128 * 1024;
 /// Rows of a page at least, however many columns there are.
 const PAGE_ROWS_MIN: usize = 4 * 1024;

@@ -126,8 +126,8 @@ impl GroupEncoder {
         self.rows
     }
 
-    /// Memory that its rows take: finished pages, dictionaries, and one page of values a column; and, where rows are to be sorted,
-    /// all batches, of which the sort needs the keys a second time.
+    /// Memory that its rows take: finished pages, dictionaries, and one page of values a column; and, where rows are to
+    /// be sorted, all batches, of which the sort needs the keys a second time.
     pub fn memory_bytes(&self) -> usize {
         let columns: usize = self.place.columns.iter().map(ColumnEncoder::memory_bytes).sum();
         let unsorted: usize = self.unsorted.iter().map(RecordBatch::get_array_memory_size).sum();
