@@ -12,12 +12,17 @@
 //! character. A line that begins with the dialect's comment character is none. What breaks a rule costs its first
 //! *line*, never the rest of the file.
 
+mod text;
+
 use std::{
     any::Any,
     io::{self, Read},
     ops::Range,
+    sync::Arc,
 };
 
+pub(crate) use self::text::BlockText;
+use self::text::Shelf;
 use super::{
     marks::{Marks, Quoting},
     reject::Code,
@@ -29,6 +34,8 @@ pub const BLOCK_BYTES: usize = 1024 * 1024;
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a rejected record's text that are kept.
 pub const RAW_BYTES_MAX: usize = 64 * 1024;
+/// Text at the end of a block that the last line end is looked for in first: a record is seldom longer.
+const TAIL_BYTES: usize = 64 * 1024;
 /// Text that may be read again after unbalanced quotes: this many bytes, and [`RESCAN_FACTOR`] times the text so
 /// far. It keeps the time linear in the size of the input, whatever is in it.
 pub(super) const RESCAN_BYTES_FLOOR: u64 = 256 * 1024 * 1024;
@@ -45,12 +52,15 @@ pub(crate) struct Limits {
     pub record: usize,
     /// Bytes that may be read again, besides a share of what was read.
     pub rescan: u64,
+    /// Bytes at the end of a block that its last line end is looked for in first.
+    pub tail: usize,
 }
 
 impl Limits {
     /// The limits of a conversion with groups of this size.
     pub fn of_group(bytes: u64) -> Self {
-        Limits { block: BLOCK_BYTES, group: bytes.max(1), record: RECORD_BYTES_MAX, rescan: RESCAN_BYTES_FLOOR }
+        let (block, tail) = (BLOCK_BYTES, TAIL_BYTES);
+        Limits { block, group: bytes.max(1), record: RECORD_BYTES_MAX, rescan: RESCAN_BYTES_FLOOR, tail }
     }
 }
 
@@ -58,7 +68,7 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct Block {
     /// The records' text, line ends included.
-    pub bytes: Vec<u8>,
+    pub bytes: BlockText,
     /// Line of its first byte, counted from 1.
     pub line: u64,
     /// Offset of its first byte in the text.
@@ -102,7 +112,8 @@ pub(crate) struct Blocks<R> {
     marks: Marks,
     limits: Limits,
     /// Text that is not cut yet; it begins with a record.
-    buffer: Vec<u8>,
+    buffer: BlockText,
+    shelf: Arc<Shelf>,
     /// Line and offset of its first byte.
     line: u64,
     offset: u64,
@@ -125,9 +136,9 @@ struct Cut {
 impl<R: Read> Blocks<R> {
     /// `offset` and `line`: of the first byte that the reader gives.
     pub fn new(reader: R, marks: Marks, (offset, line): (u64, u64), limits: Limits) -> Self {
-        let buffer = Vec::new();
+        let (buffer, shelf) = (BlockText::default(), Shelf::new(limits.block));
         let (ended, skipping, rescanned, grouped) = (false, false, 0, 0);
-        Blocks { reader, marks, limits, buffer, line, offset, ended, skipping, rescanned, grouped }
+        Blocks { reader, marks, limits, buffer, shelf, line, offset, ended, skipping, rescanned, grouped }
     }
 
     /// The next block; `None` at the end of the text.
@@ -151,13 +162,13 @@ impl<R: Read> Blocks<R> {
         }
     }
 
-    /// Reads until the buffer has this many bytes, or at least one more, or the text ends.
+    /// Reads until the buffer has this many bytes, or the text ends.
     fn fill(&mut self, target: usize) -> Result<(), CutError> {
-        while self.buffer.len() < target && !self.ended {
-            let wanted = target - self.buffer.len();
-            self.buffer.reserve_exact(wanted);
-            let read = self.reader.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
-            self.ended = read.map_err(CutError::Read)? < wanted;
+        if self.buffer.len() < target && !self.ended {
+            if self.buffer.capacity() == 0 {
+                self.buffer = BlockText::new(&self.shelf, target);
+            }
+            self.ended = self.buffer.fill(&mut self.reader, target).map_err(CutError::Read)?;
         }
         Ok(())
     }
@@ -167,7 +178,7 @@ impl<R: Read> Blocks<R> {
         loop {
             let end = memchr::memchr(self.marks.newline, &self.buffer);
             let dropped = end.map_or(self.buffer.len(), |end| end + 1);
-            self.buffer.drain(..dropped);
+            self.buffer.drop_front(dropped);
             self.offset += dropped as u64;
             self.grouped += dropped as u64;
             self.skipping = end.is_none();
@@ -183,10 +194,10 @@ impl<R: Read> Blocks<R> {
 
     fn take(&mut self, cut: Cut) -> Block {
         let Cut { end, has_quotes, faults } = cut;
-        let mut rest = Vec::new();
+        let mut rest = BlockText::default();
         if end < self.buffer.len() {
-            rest.reserve_exact(self.limits.block.max(self.buffer.len() - end));
-            rest.extend_from_slice(&self.buffer[end..]);
+            rest = BlockText::new(&self.shelf, self.buffer.len() - end);
+            rest.append(&self.buffer[end..]);
         }
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(end);
@@ -212,7 +223,16 @@ impl<R: Read> Blocks<R> {
         if self.buffer.len() > self.limits.record {
             return None;
         }
-        let mut ends = Ends { buffer: &self.buffer, newline: self.marks.newline, wanted: self.wanted(), last: 0 };
+        let tail = self.buffer.len().saturating_sub(self.limits.tail);
+        match self.quick_cut_behind(tail) {
+            Some(Cut { end: 0, .. }) if tail > 0 => self.quick_cut_behind(0),
+            cut => cut,
+        }
+    }
+
+    /// The same, with the last line end only if it lies in text outside quotes that reaches beyond `tail`.
+    fn quick_cut_behind(&self, tail: usize) -> Option<Cut> {
+        let mut ends = Ends { buffer: &self.buffer, newline: self.marks.newline, wanted: self.wanted(), tail, last: 0 };
         let quoting = self.marks.quote.filter(|quoting| memchr::memchr(quoting.quote, &self.buffer).is_some());
         let Some(quoting) = quoting else {
             let group = ends.look(0, self.buffer.len());
@@ -306,6 +326,8 @@ struct Ends<'a> {
     buffer: &'a [u8],
     newline: u8,
     wanted: usize,
+    /// Text that ends before it does not count for the last.
+    tail: usize,
     last: usize,
 }
 
@@ -317,6 +339,9 @@ impl Ends<'_> {
             if let Some(length) = memchr::memchr(self.newline, self.buffer.get(from..to).unwrap_or_default()) {
                 return Some(from + length + 1);
             }
+        }
+        if to < self.tail {
+            return None;
         }
         if let Some(length) = memchr::memrchr(self.newline, &self.buffer[from..to]) {
             self.last = from + length + 1;
@@ -370,7 +395,8 @@ fn quoted_end(buffer: &[u8], open: usize, ended: bool, quoting: Quoting, marks: 
     let Quoting { quote, escape } = quoting;
     let mut from = open + 1;
     let close = loop {
-        let found = memchr::memchr2(quote, escape, buffer.get(from..).unwrap_or_default());
+        let rest = buffer.get(from..).unwrap_or_default();
+        let found = if quote == escape { memchr::memchr(quote, rest) } else { memchr::memchr2(quote, escape, rest) };
         let at = match found {
             Some(length) => from + length,
             None if ended => return Err(Torn::Broken { code: Code::UnterminatedQuote, reached: buffer.len() }),

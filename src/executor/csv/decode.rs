@@ -32,7 +32,7 @@ use crate::dataset::Column;
 /// Rows of a batch at most.
 pub const BATCH_ROWS_MAX: usize = 8192;
 /// Bytes of text behind which a batch ends with its row: it bounds what wide rows and long texts take.
-pub const BATCH_BYTES: usize = 1024 * 1024;
+pub const BATCH_BYTES: usize = 512 * 1024;
 
 /// How the rows of one file become the columns of a table.
 #[derive(Debug)]

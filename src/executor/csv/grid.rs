@@ -16,7 +16,7 @@ use super::{
 /// Fields of one record at most; one with more is set aside. It bounds the memory that a line of delimiters can take.
 pub const RECORD_FIELDS_MAX: usize = 16 * 1024;
 /// Fields of a slab: what is scanned and then decoded column by column, so that it stays in the processor's cache.
-const SLAB_FIELDS: usize = 32 * 1024;
+const SLAB_FIELDS: usize = 8 * 1024;
 /// Rows of a slab at most.
 const SLAB_ROWS_MAX: usize = 4096;
 /// Bytes that are compared at a time.
@@ -71,26 +71,33 @@ impl Field {
     pub fn text<'a>(self, bytes: &'a [u8], marks: &Marks, scratch: &'a mut Vec<u8>) -> &'a [u8] {
         let text = &bytes[self.range()];
         match self.is_escaped() {
-            true => unescaped(text, marks, scratch),
+            true => {
+                scratch.clear();
+                unescape(text, marks, scratch);
+                scratch
+            }
             false => text,
         }
     }
 }
 
-#[cold]
-fn unescaped<'a>(text: &[u8], marks: &Marks, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    scratch.clear();
+/// Appends the text of a field, doubled and escaped quotes as one.
+pub(crate) fn unescape(text: &[u8], marks: &Marks, out: &mut Vec<u8>) {
     let mut rest = text;
     if let Some(quoting) = marks.quote {
+        out.reserve(text.len());
         while let Some(at) = memchr::memchr(quoting.escape, rest) {
-            scratch.extend_from_slice(&rest[..at]);
-            let meant = rest.get(at + 1).filter(|&&next| quoting.is_escapable(next));
-            scratch.push(*meant.unwrap_or(&quoting.escape));
-            rest = rest.get(at + 1 + usize::from(meant.is_some())..).unwrap_or_default();
+            // The quote that is meant comes right behind the one that says so.
+            let is_escape = rest.get(at + 1).is_some_and(|&next| quoting.is_escapable(next));
+            out.extend_from_slice(&rest[..at + usize::from(!is_escape)]);
+            rest = &rest[at + 1..];
+            if let (true, Some((meant, behind))) = (is_escape, rest.split_first()) {
+                out.push(*meant);
+                rest = behind;
+            }
         }
     }
-    scratch.extend_from_slice(rest);
-    scratch
+    out.extend_from_slice(rest);
 }
 
 /// How many fields a row has.

@@ -10,6 +10,8 @@ pub(crate) struct Nulls {
     spellings: Vec<Vec<u8>>,
     /// Whether a spelling begins with this byte: most cells are told apart by it alone.
     begins: [bool; 256],
+    /// The same, and for spaces and tabs.
+    may_begin: [bool; 256],
 }
 
 impl Nulls {
@@ -19,7 +21,11 @@ impl Nulls {
         for first in spellings.iter().filter_map(|spelling| spelling.first()) {
             begins[usize::from(*first)] = true;
         }
-        Arc::new(Nulls { spellings, begins })
+        let mut may_begin = begins;
+        for blank in *b" \t" {
+            may_begin[usize::from(blank)] = true;
+        }
+        Arc::new(Nulls { spellings, begins, may_begin })
     }
 
     /// Those of columns without their own.
@@ -52,6 +58,6 @@ impl Nulls {
     /// Whether a cell that begins with this byte may be null; spaces may stand before it.
     #[inline]
     pub fn may_begin_with(&self, first: u8) -> bool {
-        self.begins[usize::from(first)] || matches!(first, b' ' | b'\t')
+        self.may_begin[usize::from(first)]
     }
 }

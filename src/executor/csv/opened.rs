@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
+use encoding_rs::UTF_8;
+
 use super::{
     super::{Error, Progress, Source},
     Dialect,
@@ -15,6 +17,10 @@ use super::{
     text::{SAMPLE_BYTES, Text, TextReader},
 };
 use crate::dataset::{Column, CsvOptions};
+
+/// Where the size of a text is known, its groups are alike, and as many as this or a multiple of it: each of two or four
+/// processors then has its share, and none works on the last group alone.
+const GROUPS: u64 = 4;
 
 /// A file being read.
 pub(crate) struct Opened<'a> {
@@ -54,6 +60,8 @@ impl<'a> Opened<'a> {
             return Ok(None);
         };
         let name = source.name().to_owned();
+        let is_plain = text.compression.is_none() && text.encoding == UTF_8;
+        let limits = even(limits, source.len().filter(|_| is_plain));
         let mut above = text.reader.by_ref().take(end as u64);
         io::copy(&mut above, &mut io::sink()).map_err(|error| Error::reading(&name, error))?;
         let rows = (text.offset + end as u64, 1 + lines);
@@ -75,6 +83,17 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// The limits with groups of equal size that are no larger, for a text of so many bytes.
+fn even(limits: Limits, bytes: Option<u64>) -> Limits {
+    let bytes = bytes.unwrap_or_default();
+    let groups = match bytes.div_ceil(limits.group) {
+        0 | 1 => return limits,
+        2 => 2,
+        more => more.next_multiple_of(GROUPS),
+    };
+    Limits { group: bytes.div_ceil(groups), ..limits }
+}
+
 /// What stands above the rows. It may be longer than the sample.
 fn read_head(text: &mut Text<'_>, dialect: &Dialect, name: &str) -> Result<Option<Head>, Error> {
     loop {
@@ -83,5 +102,26 @@ fn read_head(text: &mut Text<'_>, dialect: &Dialect, name: &str) -> Result<Optio
             Err(HeadError::Longer) => text.longer(text.sample.len().max(SAMPLE_BYTES))?,
             Err(HeadError::Refused(message)) => return Err(Error::Header { name: name.to_owned(), message }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_share_a_text_out_evenly_and_are_no_larger_than_they_may_be() {
+        let groups = |bytes: u64| {
+            let group = even(Limits::of_group(100), Some(bytes)).group;
+            assert!(group <= 100 && group > 0);
+            (group, bytes.div_ceil(group))
+        };
+        assert_eq!(groups(100), (100, 1));
+        assert_eq!(groups(101), (51, 2));
+        assert_eq!(groups(201), (51, 4));
+        assert_eq!(groups(401), (51, 8));
+        assert_eq!(groups(800), (100, 8));
+        assert_eq!(even(Limits::of_group(100), None).group, 100);
+        assert_eq!(even(Limits::of_group(100), Some(0)).group, 100);
     }
 }

@@ -20,6 +20,12 @@ fn bounds((no, yes): (bool, bool)) -> Option<(bool, bool)> {
 }
 
 impl Booleans {
+    /// Begins the next chunk.
+    pub fn reset(&mut self) {
+        self.bits.clear();
+        (self.page, self.all) = Default::default();
+    }
+
     pub fn memory_bytes(&self) -> usize {
         self.bits.memory_bytes()
     }

@@ -1,5 +1,7 @@
 //! A column chunk in the making: its pages as bytes, and what the footer and the page index say of them.
 
+use std::ops::Range;
+
 use parquet::{
     basic::{BoundaryOrder, Encoding, PageType},
     bloom_filter::Sbbf,
@@ -14,8 +16,17 @@ use parquet::{
 
 use super::{
     encoding::Encoding as FileEncoding,
-    page::{Backoff, Compressor, Header},
+    page::{Backoff, Compressor, Content, Header},
+    store::Store,
 };
+
+/// Turns bodies of pages into pages that lie in a store.
+pub(super) struct Press {
+    pub compressor: Compressor,
+    /// The compressed bytes of a page.
+    pub compressed: Vec<u8>,
+    pub store: Store,
+}
 
 /// A page's bounds as the column index has them, with what orders them.
 pub(super) enum PageBounds {
@@ -43,9 +54,23 @@ pub(super) struct DataPage {
     pub text_bytes: Option<usize>,
 }
 
+/// Characters of a long text, on an average.
+const LONG_TEXT_BYTES: usize = 64;
+
+impl DataPage {
+    fn content(&self) -> Content {
+        let are_long = |bytes| bytes >= (self.rows - self.nulls) * LONG_TEXT_BYTES;
+        match self.encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY && self.text_bytes.is_some_and(are_long) {
+            true => Content::LongTexts,
+            false => Content::Values,
+        }
+    }
+}
+
 /// The pages of a column so far.
 pub(super) struct Chunk {
-    pages: Vec<Vec<u8>>,
+    /// Where its pages lie.
+    pages: Vec<Range<usize>>,
     bytes: usize,
     uncompressed: usize,
     rows: usize,
@@ -91,7 +116,8 @@ impl Order {
 
 /// A column chunk as bytes, offsets counted from its first.
 pub(super) struct EncodedChunk {
-    pub pages: Vec<Vec<u8>>,
+    /// Where its pages lie, in their order.
+    pub pages: Vec<Range<usize>>,
     pub metadata: ColumnChunkMetaData,
     pub column_index: ColumnIndexMetaData,
     pub offset_index: OffsetIndexMetaData,
@@ -132,14 +158,8 @@ impl Chunk {
     }
 
     /// Compresses and appends a data page.
-    pub fn push(
-        &mut self,
-        body: &[u8],
-        page: DataPage,
-        compressor: &mut Compressor,
-        buffer: &mut Vec<u8>,
-    ) -> Result<()> {
-        let bytes = self.page(body, Some(page.encoding), page.rows, compressor, buffer)?;
+    pub fn push(&mut self, body: &[u8], page: DataPage, press: &mut Press) -> Result<()> {
+        let place = self.page(body, (Some(page.encoding), page.content()), page.rows, press)?;
         let (null_page, least, most) = match &page.bounds {
             PageBounds::None => (true, Vec::new(), Vec::new()),
             PageBounds::Numbers { bytes, .. } => (false, bytes.0.clone(), bytes.1.clone()),
@@ -164,25 +184,26 @@ impl Chunk {
         }
         self.rows += page.rows;
         self.nulls += page.nulls;
-        self.bytes += bytes.len();
-        self.pages.push(bytes);
+        self.bytes += place.len();
+        self.pages.push(place);
         Ok(())
     }
 
     fn page(
         &mut self,
         body: &[u8],
-        data: Option<Encoding>,
+        (data, content): (Option<Encoding>, Content),
         values: usize,
-        compressor: &mut Compressor,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Vec<u8>> {
-        compressor.compress(body, &mut self.backoff, buffer)?;
-        let mut page = Vec::with_capacity(buffer.len() + HEADER_BYTES);
-        Header { data, values, uncompressed: body.len(), compressed: buffer.len() }.write(&mut page)?;
-        self.uncompressed += page.len() + body.len();
-        page.extend_from_slice(buffer);
-        Ok(page)
+        press: &mut Press,
+    ) -> Result<Range<usize>> {
+        let Press { compressor, compressed, store } = press;
+        let packed = compressor.compress(body, content, &mut self.backoff, compressed)?;
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        Header { data, values, uncompressed: body.len(), compressed: packed.len() }.write(&mut header)?;
+        self.uncompressed += header.len() + body.len();
+        let start = store.push(&header).start;
+        packed.write(|bytes| _ = store.push(bytes));
+        Ok(start..store.len())
     }
 
     /// Ends the chunk.
@@ -191,13 +212,12 @@ impl Chunk {
         column: &ColumnDescPtr,
         encoding: &FileEncoding,
         end: ChunkEnd<'_>,
-        compressor: &mut Compressor,
-        buffer: &mut Vec<u8>,
+        press: &mut Press,
     ) -> Result<EncodedChunk> {
         let mut first_data_page = 0;
         if let Some((body, values)) = end.dictionary {
             self.backoff = Backoff::default();
-            let page = self.page(body, None, values, compressor, buffer)?;
+            let page = self.page(body, (None, Content::Values), values, press)?;
             first_data_page = page.len();
             self.pages.insert(0, page);
             let (page_type, encoding) = (PageType::DICTIONARY_PAGE, Encoding::PLAIN);

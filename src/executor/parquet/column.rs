@@ -17,12 +17,13 @@ use parquet::{
 
 use super::{
     booleans::Booleans,
-    chunk::{Chunk, ChunkEnd, DataPage, EncodedChunk, PageBounds},
+    chunk::{Chunk, ChunkEnd, DataPage, EncodedChunk, PageBounds, Press},
     encoding::{ColumnPlan, Encoding},
     levels::Levels,
     numbers::{Extent, Number, Numbers},
     page::Compressor,
     statistics::{lower_bound, upper_bound},
+    store::Store,
     texts::{Bounds, Bytes, Texts},
 };
 
@@ -33,21 +34,21 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// What the columns of a row group share while they encode one after the other.
 pub(super) struct Workshop {
-    pub compressor: Compressor,
     /// Body of the page.
     body: Vec<u8>,
-    /// Its compressed bytes.
-    compressed: Vec<u8>,
+    press: Press,
 }
 
 impl Workshop {
     pub fn new(encoding: &Encoding) -> Result<Self> {
         let compressor = Compressor::new(encoding.page_codec())?;
-        Ok(Workshop { compressor, body: Vec::new(), compressed: Vec::new() })
+        let store = Store::new(encoding.pieces());
+        Ok(Workshop { body: Vec::new(), press: Press { compressor, compressed: Vec::new(), store } })
     }
 
-    pub fn memory_bytes(&self) -> usize {
-        self.body.capacity() + self.compressed.capacity()
+    /// The pages so far; those of another row group come next.
+    pub fn pages(&mut self, encoding: &Encoding) -> Store {
+        std::mem::replace(&mut self.press.store, Store::new(encoding.pieces()))
     }
 }
 
@@ -85,12 +86,12 @@ impl ColumnEncoder {
             Type::FIXED_LEN_BYTE_ARRAY => Values::Texts(Texts::new(Bytes::Decimal)),
             Type::INT96 | Type::FLOAT => return Err(unexpected(&plan.data_type)),
         };
-        let filter = || Sbbf::new_with_ndv_fpp(BLOOM_VALUES, BLOOM_FALSE_POSITIVES);
-        let bloom_filter = plan.bloom_filter.then(filter).transpose()?;
-        Ok(ColumnEncoder { levels: Levels::default(), values, chunk: Chunk::new(&plan.column), bloom_filter })
+        let (levels, chunk) = (Levels::default(), Chunk::new(&plan.column));
+        Ok(ColumnEncoder { levels, values, chunk, bloom_filter: bloom_filter(plan)? })
     }
 
-    /// Memory held, tables and buffers included.
+    /// Memory that its rows take, tables included. What buffers hold ready for more is not counted: where row groups end
+    /// must not depend on what was encoded before.
     pub fn memory_bytes(&self) -> usize {
         let values = match &self.values {
             Values::Booleans(values) => values.memory_bytes(),
@@ -273,7 +274,7 @@ impl ColumnEncoder {
             Values::Texts(values) => values.decide(),
         }
         self.insert_into_filter();
-        let Workshop { compressor, body, compressed } = workshop;
+        let Workshop { body, press } = workshop;
         body.clear();
         let (rows, nulls) = (self.levels.rows(), self.levels.nulls());
         self.levels.finish(body);
@@ -292,7 +293,7 @@ impl ColumnEncoder {
                 (encoding, bounds_of_texts(kind, bounds), None)
             }
         };
-        self.chunk.push(body, DataPage { encoding, rows, nulls, bounds, nans, text_bytes }, compressor, compressed)
+        self.chunk.push(body, DataPage { encoding, rows, nulls, bounds, nans, text_bytes }, press)
     }
 
     /// Adds values that no dictionary will hold at the end.
@@ -307,12 +308,12 @@ impl ColumnEncoder {
         }
     }
 
-    /// Ends the chunk.
-    pub fn finish(mut self, plan: &ColumnPlan, encoding: &Encoding, workshop: &mut Workshop) -> Result<EncodedChunk> {
+    /// Ends the chunk, and begins the next one.
+    pub fn finish(&mut self, plan: &ColumnPlan, encoding: &Encoding, workshop: &mut Workshop) -> Result<EncodedChunk> {
         if self.levels.rows() > 0 {
             self.finish_page(workshop)?;
         }
-        let body = &mut workshop.body;
+        let Workshop { body, press } = workshop;
         body.clear();
         let filter = &mut self.bloom_filter;
         let nulls = self.chunk.nulls() as u64;
@@ -341,10 +342,24 @@ impl ColumnEncoder {
         let end = ChunkEnd {
             dictionary: dictionary.map(|values| (body.as_slice(), values)),
             statistics,
-            bloom_filter: self.bloom_filter,
+            bloom_filter: std::mem::replace(filter, bloom_filter(plan)?),
         };
-        self.chunk.finish(&plan.column, encoding, end, &mut workshop.compressor, &mut workshop.compressed)
+        let chunk = std::mem::replace(&mut self.chunk, Chunk::new(&plan.column));
+        let chunk = chunk.finish(&plan.column, encoding, end, press)?;
+        match &mut self.values {
+            Values::Booleans(values) => values.reset(),
+            Values::Int32(values) => values.reset(),
+            Values::Int64(values) => values.reset(),
+            Values::Doubles(values) => values.reset(),
+            Values::Texts(values) => values.reset(),
+        }
+        Ok(chunk)
     }
+}
+
+/// A filter with room for [`BLOOM_VALUES`], if the column is to have one.
+fn bloom_filter(plan: &ColumnPlan) -> Result<Option<Sbbf>> {
+    plan.bloom_filter.then(|| Sbbf::new_with_ndv_fpp(BLOOM_VALUES, BLOOM_FALSE_POSITIVES)).transpose()
 }
 
 /// Rows until `room` bytes of texts are reached, that row included.

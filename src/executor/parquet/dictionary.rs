@@ -4,6 +4,9 @@ use super::numbers::Number;
 
 /// Slots of a new hash table.
 const SLOTS_FIRST: usize = 64;
+/// Values up to which a table has four slots or more for each, so that a second look is rare: these fit the processor's
+/// innermost cache. Larger ones have two or more.
+const SPARSE_VALUES_MAX: usize = 1024;
 /// Widest range of values that has one slot for each: 256 KiB of slots.
 const SPAN_MAX: u64 = 64 * 1024;
 /// Slots of a direct table for each value known when it is made or grows.
@@ -42,7 +45,14 @@ impl<T: Number> Dictionary<T> {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T>() + self.slots.capacity() * 4
+        size_of_val(self.values.as_slice()) + size_of_val(self.slots.as_slice())
+    }
+
+    /// Forgets all values, not the room that they had.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.slots.clear();
+        self.table = Table::Hashed { shift: 63 };
     }
 
     /// Gives the table's memory back: no more values come.
@@ -119,12 +129,17 @@ impl<T: Number> Dictionary<T> {
                     self.rehash();
                 }
             }
-            Table::Hashed { .. } if self.values.len() * 2 > self.slots.len() => self.rehash(),
+            Table::Hashed { .. } if self.is_crowded() => self.rehash(),
             Table::Hashed { shift } => {
                 Self::place(&mut self.slots, shift, value, index);
             }
         }
         index
+    }
+
+    fn is_crowded(&self) -> bool {
+        let room = if self.values.len() <= SPARSE_VALUES_MAX { 4 } else { 2 };
+        self.values.len() * room > self.slots.len()
     }
 
     fn place(slots: &mut [u32], shift: u32, value: T, index: u32) {
@@ -137,7 +152,8 @@ impl<T: Number> Dictionary<T> {
     }
 
     fn rehash(&mut self) {
-        let len = (self.values.len() * 4).next_power_of_two().max(SLOTS_FIRST);
+        let room = if self.values.len() <= SPARSE_VALUES_MAX { 8 } else { 4 };
+        let len = (self.values.len() * room).next_power_of_two().max(SLOTS_FIRST);
         let shift = 64 - len.trailing_zeros();
         self.slots.clear();
         self.slots.resize(len, 0);

@@ -11,18 +11,19 @@ use parquet::{
     schema::types::{ColumnDescPtr, SchemaDescPtr},
 };
 
-use super::page::PageCodec;
+use super::{group::Workplaces, page::PageCodec, store::Pieces};
 use crate::dataset::{Compression, ParquetOptions};
 
-/// Rows of a page at most: what readers skip with the page index, and what stays in the processor's cache.
-const PAGE_ROWS_MAX: usize = 32 * 1024;
+/// Rows of a page at most: what readers skip with the page index. Eight bytes each make a page of 1 MiB, as texts do;
+/// Zstandard finds in pages so long what comes again after many rows.
+const PAGE_ROWS_MAX: usize = 128 * 1024;
 /// Rows of a page at least, however many columns there are.
 const PAGE_ROWS_MIN: usize = 4 * 1024;
 /// Bytes of texts of a page: the page ends with the value that reaches them.
 const PAGE_TEXT_BYTES_MAX: usize = 1024 * 1024;
 const PAGE_TEXT_BYTES_MIN: usize = 64 * 1024;
 /// Raw bytes of all pages in the making of a row group, shared out between its columns.
-const RAW_BYTES: usize = 64 * 1024 * 1024;
+const RAW_BYTES: usize = 16 * 1024 * 1024;
 /// Level of Zstandard if none is set.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -36,6 +37,8 @@ pub struct Encoding {
     page_rows: usize,
     page_text_bytes: usize,
     sort: Vec<usize>,
+    workplaces: Workplaces,
+    pieces: Arc<Pieces>,
 }
 
 /// How a column is encoded.
@@ -79,6 +82,8 @@ impl Encoding {
             page_text_bytes: share.clamp(PAGE_TEXT_BYTES_MIN, PAGE_TEXT_BYTES_MAX),
             columns,
             sort,
+            workplaces: Workplaces::default(),
+            pieces: Arc::default(),
         }))
     }
 
@@ -104,6 +109,14 @@ impl Encoding {
 
     pub(super) fn page_codec(&self) -> PageCodec {
         self.page_codec
+    }
+
+    pub(super) fn workplaces(&self) -> &Workplaces {
+        &self.workplaces
+    }
+
+    pub(super) fn pieces(&self) -> &Arc<Pieces> {
+        &self.pieces
     }
 
     pub(super) fn page_rows(&self) -> usize {

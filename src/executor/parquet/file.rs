@@ -89,8 +89,8 @@ impl<W: Write + Send> FileWriter<W> {
         let (mut columns, mut indexes, mut filters) = (Vec::new(), Vec::new(), Vec::new());
         for mut chunk in group.chunks {
             let at = self.output.bytes_written() as i64;
-            for page in chunk.pages {
-                self.output.write_all(&page)?;
+            for page in &chunk.pages {
+                group.store.write(page, &mut self.output)?;
             }
             let metadata = chunk.metadata;
             let (data, dictionary) = (metadata.data_page_offset(), metadata.dictionary_page_offset());

@@ -15,6 +15,7 @@ mod pack;
 mod page;
 mod snappy;
 mod statistics;
+mod store;
 #[cfg(test)]
 mod tests;
 mod text_dictionary;

@@ -1,5 +1,6 @@
 //! Columns of numbers: dictionary while it pays, else differences or plain values.
 
+use arrow::datatypes::{ArrowNativeType, ToByteSlice};
 use parquet::{basic::Encoding, file::statistics::Statistics, file::statistics::ValueStatistics};
 
 use super::{
@@ -8,8 +9,13 @@ use super::{
     pack::{hybrid, width_of},
 };
 
+/// Values after which a dictionary is given up when hardly any came twice.
+const FIRST_SAMPLE_VALUES: usize = 512;
 /// Values after which a dictionary of nearly as many distinct ones is given up.
 pub(super) const SAMPLE_VALUES: usize = 2048;
+/// Values and bytes after which a dictionary of long texts is given up for the same reason: copying them costs the most.
+pub(super) const LONG_SAMPLE_VALUES: usize = 256;
+pub(super) const LONG_SAMPLE_BYTES: usize = 32 * 1024;
 /// Values of the first page after which new distinct ones are counted, to foresee how many more will come.
 pub(super) const SETTLED_VALUES: usize = 16 * 1024;
 /// Bytes of distinct values at which a dictionary takes no more.
@@ -33,7 +39,10 @@ pub(super) trait Number: Copy + Default + Send + 'static {
     fn statistics(extent: &Extent, distinct: Option<u64>, nulls: u64) -> Statistics;
 }
 
-fn le_bytes<const N: usize, T: Copy>(values: &[T], to_bytes: impl Fn(T) -> [u8; N], out: &mut Vec<u8>) {
+fn le_bytes<const N: usize, T: ArrowNativeType>(values: &[T], to_bytes: impl Fn(T) -> [u8; N], out: &mut Vec<u8>) {
+    if cfg!(target_endian = "little") {
+        return out.extend_from_slice(values.to_byte_slice());
+    }
     let start = out.len();
     out.resize(start + values.len() * N, 0);
     for (bytes, &value) in out[start..].as_chunks_mut::<N>().0.iter_mut().zip(values) {
@@ -219,9 +228,19 @@ impl<T: Number> Numbers<T> {
         }
     }
 
+    /// Begins the next chunk.
+    pub fn reset(&mut self) {
+        let mut dictionary = self.dictionary.take().unwrap_or_else(Dictionary::new);
+        dictionary.clear();
+        let (mut plain, mut indices) = (std::mem::take(&mut self.plain), std::mem::take(&mut self.indices));
+        plain.clear();
+        indices.clear();
+        *self = Numbers { plain, indices, dictionary: Some(dictionary), ..Numbers::new() };
+    }
+
     pub fn memory_bytes(&self) -> usize {
         let dictionary = self.dictionary.as_ref().map_or(0, Dictionary::memory_bytes);
-        self.plain.capacity() * size_of::<T>() + self.indices.capacity() * 4 + dictionary
+        self.pending_bytes() + dictionary
     }
 
     /// Bytes that the page in the making will have at most.
@@ -245,6 +264,7 @@ impl<T: Number> Numbers<T> {
             let Some(dictionary) = &mut self.dictionary else { break };
             let seen = self.indices.len();
             let stop = match self.pages {
+                0 if seen < FIRST_SAMPLE_VALUES => FIRST_SAMPLE_VALUES,
                 0 if seen < SAMPLE_VALUES => SAMPLE_VALUES,
                 0 if seen < SETTLED_VALUES => SETTLED_VALUES,
                 _ => usize::MAX,
@@ -254,6 +274,7 @@ impl<T: Number> Numbers<T> {
             values = later;
             let distinct = dictionary.values().len();
             match self.indices.len() {
+                FIRST_SAMPLE_VALUES if self.pages == 0 && distinct * 50 > FIRST_SAMPLE_VALUES * 49 => self.abandon(),
                 SAMPLE_VALUES if self.pages == 0 && distinct * 10 > SAMPLE_VALUES * 9 => self.abandon(),
                 SAMPLE_VALUES if self.pages == 0 => _ = dictionary.use_direct(),
                 SETTLED_VALUES if self.pages == 0 => self.settled = (SETTLED_VALUES, distinct),

@@ -170,7 +170,7 @@ impl Bits {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.words.capacity() * 8
+        size_of_val(self.words.as_slice())
     }
 
     /// Appends the low `count` bits (at most 64) of `word`; its other bits are zero.

@@ -31,7 +31,42 @@ pub(super) enum PageCodec {
 pub(super) enum Compressor {
     None,
     Snappy(Snappy),
-    Zstd(bulk::Compressor<'static>),
+    Zstd(Zstd),
+}
+
+/// Zstandard, and what it is set to.
+pub(super) struct Zstd {
+    compressor: bulk::Compressor<'static>,
+    level: i32,
+    content: Content,
+}
+
+/// What a page holds, as far as it matters to who compresses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Texts of many characters.
+    LongTexts,
+    /// Anything else.
+    Values,
+}
+
+/// Equal bytes that level 1 looks for, set as its own for inputs above 256 KiB: good for texts of many characters, while
+/// doubles of decimal numbers hardly have them.
+const MATCH_IN_TEXTS: u32 = 7;
+/// With these, pages of doubles are a third shorter.
+const MATCH_IN_VALUES: u32 = 6;
+
+impl Zstd {
+    fn compress(&mut self, body: &[u8], content: Content, out: &mut Vec<u8>) -> std::io::Result<()> {
+        if self.level == 1 && self.content != content {
+            let least = if content == Content::LongTexts { MATCH_IN_TEXTS } else { MATCH_IN_VALUES };
+            self.compressor.set_parameter(CParameter::MinMatch(least))?;
+            self.content = content;
+        }
+        out.reserve(zstd::zstd_safe::compress_bound(body.len()));
+        self.compressor.compress_to_buffer(body, out)?;
+        Ok(())
+    }
 }
 
 /// Which pages of a column are not worth compressing: known by trying, less often each time it failed.
@@ -47,42 +82,44 @@ impl Compressor {
             PageCodec::None => Compressor::None,
             PageCodec::Snappy => Compressor::Snappy(Snappy::new()),
             PageCodec::Zstd { level } => {
-                let mut zstd = bulk::Compressor::new(level).map_err(failed)?;
+                let mut compressor = bulk::Compressor::new(level).map_err(failed)?;
                 if level == 1 {
-                    // For inputs above 256 KiB level 1 looks for seven equal bytes, which doubles of decimal numbers
-                    // hardly have: with six their pages are a third shorter.
-                    zstd.set_parameter(CParameter::MinMatch(6)).map_err(failed)?;
+                    compressor.set_parameter(CParameter::MinMatch(MATCH_IN_VALUES)).map_err(failed)?;
                 }
-                Compressor::Zstd(zstd)
+                Compressor::Zstd(Zstd { compressor, level, content: Content::Values })
             }
         })
     }
 
-    /// Writes `body` to `out` as its codec has it. Zstandard pages that hardly shrink become frames of raw blocks, which
-    /// every decoder copies as they are.
-    pub fn compress(&mut self, body: &[u8], backoff: &mut Backoff, out: &mut Vec<u8>) -> Result<()> {
+    /// What `body` is as its codec has it; `out` is used where that is shorter. Zstandard pages that hardly shrink become
+    /// frames of raw blocks, which every decoder copies as they are.
+    pub fn compress<'a>(
+        &mut self,
+        body: &'a [u8],
+        content: Content,
+        backoff: &mut Backoff,
+        out: &'a mut Vec<u8>,
+    ) -> Result<Packed<'a>> {
         out.clear();
         match self {
-            Compressor::None => out.extend_from_slice(body),
+            Compressor::None => return Ok(Packed::Bytes(body)),
             Compressor::Snappy(snappy) => snappy.compress(body, out),
             Compressor::Zstd(_) if backoff.stored < backoff.until => {
                 backoff.stored += 1;
-                store(body, out);
+                return Ok(Packed::Raw(body));
             }
             Compressor::Zstd(zstd) => {
-                out.reserve(zstd::zstd_safe::compress_bound(body.len()));
-                zstd.compress_to_buffer(body, out).map_err(failed)?;
+                zstd.compress(body, content, out).map_err(failed)?;
                 if out.len() + body.len() / WORTH <= body.len() {
                     *backoff = Backoff::default();
                 } else {
                     backoff.stored = 0;
                     backoff.until = (backoff.until * 2).clamp(1, STORED_RUN_MAX);
-                    out.clear();
-                    store(body, out);
+                    return Ok(Packed::Raw(body));
                 }
             }
         }
-        Ok(())
+        Ok(Packed::Bytes(out))
     }
 }
 
@@ -90,20 +127,47 @@ fn failed(error: std::io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Appends a Zstandard frame of raw blocks (RFC 8878, 3.1.1): one segment, its size in four bytes, no checksum.
-fn store(body: &[u8], out: &mut Vec<u8>) {
-    out.reserve(body.len() + 16 + body.len() / ZSTD_BLOCK * 3);
-    out.extend_from_slice(&[0x28, 0xB5, 0x2F, 0xFD, 0xA0]);
-    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    let mut rest = body;
-    loop {
-        let (block, later) = rest.split_at(rest.len().min(ZSTD_BLOCK));
-        let header = (block.len() as u32) << 3 | u32::from(later.is_empty());
-        out.extend_from_slice(&header.to_le_bytes()[..3]);
-        out.extend_from_slice(block);
-        rest = later;
-        if rest.is_empty() {
-            return;
+/// A page's body as its codec has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Packed<'a> {
+    Bytes(&'a [u8]),
+    /// A Zstandard frame of raw blocks (RFC 8878, 3.1.1): one segment, its size in four bytes, no checksum.
+    Raw(&'a [u8]),
+}
+
+/// Begins a frame of raw blocks: magic number, and a descriptor for one segment with its size in four bytes.
+const RAW_FRAME: [u8; 5] = [0x28, 0xB5, 0x2F, 0xFD, 0xA0];
+/// Bytes of a block's header.
+const BLOCK_HEADER: usize = 3;
+
+impl Packed<'_> {
+    pub fn len(self) -> usize {
+        match self {
+            Packed::Bytes(bytes) => bytes.len(),
+            Packed::Raw(body) => {
+                let blocks = body.len().div_ceil(ZSTD_BLOCK).max(1);
+                RAW_FRAME.len() + size_of::<u32>() + blocks * BLOCK_HEADER + body.len()
+            }
+        }
+    }
+
+    /// Hands the bytes over, in their order.
+    pub fn write(self, mut push: impl FnMut(&[u8])) {
+        let mut rest = match self {
+            Packed::Bytes(bytes) => return push(bytes),
+            Packed::Raw(body) => body,
+        };
+        push(&RAW_FRAME);
+        push(&(rest.len() as u32).to_le_bytes());
+        loop {
+            let (block, later) = rest.split_at(rest.len().min(ZSTD_BLOCK));
+            let header = (block.len() as u32) << 3 | u32::from(later.is_empty());
+            push(&header.to_le_bytes()[..BLOCK_HEADER]);
+            push(block);
+            rest = later;
+            if rest.is_empty() {
+                return;
+            }
         }
     }
 }
@@ -165,4 +229,43 @@ impl Header {
 
 fn field(step: u8, kind: u8, out: &mut Vec<u8>) {
     out.push(step << 4 | kind);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_long_texts_and_of_values_may_follow_each_other() {
+        let mut compressor = Compressor::new(PageCodec::Zstd { level: 1 }).unwrap();
+        let texts = "many words of which some are the same words ".repeat(500).into_bytes();
+        let values: Vec<u8> = (0..5000).flat_map(|at| (f64::from(at % 900) / 100.0).to_le_bytes()).collect();
+        let mut first = Vec::new();
+        for round in 0..2 {
+            for (at, (body, content)) in
+                [(&texts, Content::LongTexts), (&values, Content::Values)].into_iter().enumerate()
+            {
+                let (mut page, mut out) = (Vec::new(), Vec::new());
+                let packed = compressor.compress(body, content, &mut Backoff::default(), &mut out).unwrap();
+                packed.write(|bytes| page.extend_from_slice(bytes));
+                assert!(matches!(packed, Packed::Bytes(_)) && packed.len() == page.len());
+                assert_eq!(bulk::decompress(&page, body.len()).unwrap(), *body);
+                match round {
+                    0 => first.push(page),
+                    _ => assert!(page == first[at], "what came before says nothing of this page"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_of_raw_blocks_has_the_length_it_says_and_is_read_by_zstandard() {
+        for length in [0, 1, ZSTD_BLOCK, ZSTD_BLOCK + 1, 3 * ZSTD_BLOCK] {
+            let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let mut frame = Vec::new();
+            Packed::Raw(&body).write(|bytes| frame.extend_from_slice(bytes));
+            assert_eq!(frame.len(), Packed::Raw(&body).len());
+            assert!(bulk::decompress(&frame, length).unwrap() == body);
+        }
+    }
 }

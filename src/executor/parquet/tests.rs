@@ -475,3 +475,39 @@ fn every_page_is_optional_and_of_the_first_version() {
         |page: &parquet::column::page::Page| matches!(page, parquet::column::page::Page::DataPageV2 { .. });
     assert!(!pages.map(Result::unwrap).any(|page| version_two(&page)));
 }
+
+#[test]
+fn a_row_group_has_the_same_bytes_whatever_was_encoded_before_it() {
+    let groups = |encoding: &Arc<Encoding>, tables: &[&RecordBatch]| -> Vec<u8> {
+        let mut last = None;
+        for table in tables {
+            let mut group = GroupEncoder::new(encoding).unwrap();
+            let empty = group.memory_bytes();
+            table_in_pieces(table).iter().for_each(|batch| group.push(batch).unwrap());
+            last = Some((empty, group.memory_bytes(), group.finish().unwrap()));
+        }
+        let (empty, memory, group) = last.unwrap();
+        let mut bytes = format!("{empty} {memory} ").into_bytes();
+        for chunk in &group.chunks {
+            bytes.extend_from_slice(
+                format!("{:?}{:?}{:?}", chunk.metadata, chunk.column_index, chunk.offset_index).as_bytes(),
+            );
+            chunk.pages.iter().for_each(|page| group.store.write(page, &mut bytes).unwrap());
+        }
+        bytes
+    };
+    let styles = [Style::Few, Style::Many, Style::Rising, Style::Runs, Style::Extreme, Style::AllNull, Style::Turning];
+    for (seed, style) in styles.into_iter().enumerate() {
+        let now = table(3000, 3, &[style], seed as u64);
+        let before = styles.map(|style| table(5000, 1, &[style], 77));
+        let options = ParquetOptions { bloom_filters: vec!["column_9".into()], ..options(Compression::Zstd) };
+        let encoding = || Encoding::new(&now.schema(), &options).unwrap().with_pages(1000, 4000);
+        let alone = groups(&encoding(), &[&now]);
+        let tables: Vec<&RecordBatch> = before.iter().chain([&now]).collect();
+        assert!(groups(&encoding(), &tables) == alone, "{style:?}");
+    }
+}
+
+fn table_in_pieces(table: &RecordBatch) -> Vec<RecordBatch> {
+    cut(table, &[700, 1900])
+}

@@ -89,7 +89,14 @@ impl TextDictionary {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + self.slots.capacity() * size_of::<Slot>()
+        self.bytes.len() + size_of_val(self.entries.as_slice()) + size_of_val(self.slots.as_slice())
+    }
+
+    /// Forgets all values, not the room that they had.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.slots.clear();
     }
 
     /// Gives the table's memory back: no more values come.
@@ -156,11 +163,11 @@ impl TextDictionary {
 
     fn grow(&mut self) {
         let len = (self.entries.len() * 4).next_power_of_two().max(SLOTS_FIRST);
-        let mut slots = vec![Slot::default(); len];
+        self.slots.clear();
+        self.slots.resize(len, Slot::default());
         for (index, entry) in self.entries.iter().enumerate() {
             let value = &self.bytes[entry.start..entry.start + entry.len];
-            Self::place(&mut slots, hash(entry.head, value), index);
+            Self::place(&mut self.slots, hash(entry.head, value), index);
         }
-        self.slots = slots;
     }
 }

@@ -4,7 +4,7 @@ use parquet::basic::Encoding;
 
 use super::{
     delta,
-    numbers::{DICTIONARY_BYTES_MAX, SAMPLE_VALUES, SETTLED_VALUES},
+    numbers::{DICTIONARY_BYTES_MAX, LONG_SAMPLE_BYTES, LONG_SAMPLE_VALUES, SAMPLE_VALUES, SETTLED_VALUES},
     pack::{hybrid, width_of},
     text_dictionary::{TextDictionary, head},
 };
@@ -71,6 +71,18 @@ impl Texts {
         }
     }
 
+    /// Begins the next chunk.
+    pub fn reset(&mut self) {
+        let mut dictionary = self.dictionary.take().unwrap_or_default();
+        dictionary.clear();
+        let (mut bytes, mut lengths) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.lengths));
+        let mut indices = std::mem::take(&mut self.indices);
+        bytes.clear();
+        lengths.clear();
+        indices.clear();
+        *self = Texts { bytes, lengths, indices, dictionary: Some(dictionary), ..Texts::new(self.kind) };
+    }
+
     pub fn kind(&self) -> Bytes {
         self.kind
     }
@@ -82,7 +94,7 @@ impl Texts {
 
     pub fn memory_bytes(&self) -> usize {
         let dictionary = self.dictionary.as_ref().map_or(0, TextDictionary::memory_bytes);
-        self.bytes.capacity() + self.lengths.capacity() * 4 + self.indices.capacity() * 4 + dictionary
+        self.pending_bytes() + dictionary
     }
 
     pub fn pending_bytes(&self) -> usize {
@@ -117,6 +129,7 @@ impl Texts {
             let Some(dictionary) = &mut self.dictionary else { break };
             let seen = self.indices.len();
             let stop = match self.pages {
+                0 if seen < LONG_SAMPLE_VALUES => LONG_SAMPLE_VALUES,
                 0 if seen < SAMPLE_VALUES => SAMPLE_VALUES,
                 0 if seen < SETTLED_VALUES => SETTLED_VALUES,
                 _ => usize::MAX,
@@ -125,6 +138,13 @@ impl Texts {
             dictionary.encode(&offsets[..=taken], data, &mut self.indices);
             offsets = &offsets[taken..];
             match self.indices.len() {
+                LONG_SAMPLE_VALUES
+                    if self.pages == 0
+                        && dictionary.bytes() > LONG_SAMPLE_BYTES
+                        && dictionary.len() * 10 > LONG_SAMPLE_VALUES * 9 =>
+                {
+                    self.abandon();
+                }
                 SAMPLE_VALUES if self.pages == 0 && dictionary.len() * 10 > SAMPLE_VALUES * 9 => self.abandon(),
                 SETTLED_VALUES if self.pages == 0 => {
                     let rest = (last - offsets[0]) as usize;

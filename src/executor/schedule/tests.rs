@@ -8,7 +8,7 @@ fn resources(workers: usize) -> Resources {
 
 fn block(number: u8, ends_group: bool) -> Block {
     let (faults, keeps) = (Vec::new(), None);
-    Block { bytes: vec![number; 10], line: 1, offset: 0, has_quotes: false, faults, ends_group, keeps }
+    Block { bytes: vec![number; 10].into(), line: 1, offset: 0, has_quotes: false, faults, ends_group, keeps }
 }
 
 /// Blocks with the numbers from 0, two of them a group.

@@ -12,7 +12,7 @@ use arrow::{
 use super::{
     super::{
         super::parquet::TIMESTAMP_ZONE,
-        grid::{Field, Grid},
+        grid::{Field, Grid, unescape},
         marks::Marks,
         nulls::Nulls,
         value::{self, Formats, Kinds, Text},
@@ -189,7 +189,7 @@ fn texts(cells: &mut Cells<'_>, offsets: &mut Vec<i32>, out: &mut Vec<u8>, valid
         let place = field.range();
         let length = out.len();
         if field.is_escaped() {
-            out.extend_from_slice(field.text(bytes, cells.marks, cells.scratch));
+            unescape(&bytes[place], cells.marks, out);
         } else if !field.is_quoted() && cells.nulls.contain(&bytes[place.clone()]) {
             valid.null(first + row);
         } else if place.len() <= SHORT

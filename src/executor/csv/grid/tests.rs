@@ -15,7 +15,7 @@ const WIDE_ROOM: Room = Room { rows: 1 << 20, bytes: 1 << 30 };
 
 /// All cells, and the field counts of ragged rows.
 fn cells(text: &[u8], marks: Marks, width: Width, block: usize, room: Room) -> (Vec<Vec<String>>, Vec<usize>) {
-    let limits = Limits { block, group: 1 << 40, record: 1 << 20, rescan: 1 << 40 };
+    let limits = Limits { block, group: 1 << 40, record: 1 << 20, rescan: 1 << 40, tail: 100 };
     let mut blocks = Blocks::new(text, marks, (0, 1), limits);
     let (mut rows, mut ragged) = (Vec::new(), Vec::new());
     let mut scratch = Vec::new();
@@ -105,7 +105,7 @@ proptest! {
         let text: Vec<u8> = text.into_iter().filter(|&byte| byte != b'"').collect();
         let marks = Marks::from(&dialect());
         let block = |has_quotes| Block {
-            bytes: text.clone(), line: 1, offset: 0, has_quotes, faults: Vec::new(), ends_group: false, keeps: None,
+            bytes: text.clone().into(), line: 1, offset: 0, has_quotes, faults: Vec::new(), ends_group: false, keeps: None,
         };
         let width = Width { fields: width, pads: true };
         let look = |block: &Block| {

@@ -30,6 +30,8 @@ use crate::{
 const RESCAN_BYTES: u64 = 1 << 40;
 /// Of blocks that groups are compared in.
 const OTHER_BLOCK_BYTES: usize = 1 << 10;
+/// Few, so that blocks are longer.
+const TAIL_BYTES: usize = 32;
 
 /// A cell: its text, and whether it was in quotes.
 type Cell = (Vec<u8>, bool);
@@ -65,7 +67,7 @@ enum Value {
 pub(super) fn check(case: &Case) -> Result<(), String> {
     let records = by_records(case);
     let How { block, group, record, .. } = case.how;
-    let limits = Limits { block, group, record, rescan: RESCAN_BYTES };
+    let limits = Limits { block, group, record, rescan: RESCAN_BYTES, tail: TAIL_BYTES };
     let whole = cut(case, Limits { block: case.text.len() + 1, group: u64::MAX, ..limits }, usize::MAX)?;
     let torn = cut(case, limits, case.how.step)?;
     let others = cut(case, Limits { block: OTHER_BLOCK_BYTES, ..limits }, usize::MAX)?;
