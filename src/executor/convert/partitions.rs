@@ -18,8 +18,8 @@ use crate::{
     executor::Error,
 };
 
-/// Partitions that one run writes to at most. Each is a file at least, and files of a few rows serve nobody.
-pub const PARTITIONS_MAX: usize = 1000;
+/// Partitions that one run writes to at most, ten years of days: each is a file at least, and a record names them all.
+pub const PARTITIONS_MAX: usize = 4000;
 /// Bytes of a partition's folders at most: with the dataset's name and the file's own it stays below the 1,024 of an
 /// object's key (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub const PARTITION_PATH_BYTES_MAX: usize = 768;

@@ -84,7 +84,7 @@ fn a_file_with_too_many_partitions_is_refused_and_says_so() {
     let text: String =
         std::iter::once("k,v\n".to_owned()).chain((0..=PARTITIONS_MAX).map(|k| format!("{k},1\n"))).collect();
     let message = refused(&text, "k int64, v int64", &["k"]);
-    assert!(message.contains("memory.csv: there are more than 1000 partitions by k"), "{message}");
+    assert!(message.contains("memory.csv: there are more than 4000 partitions by k"), "{message}");
 }
 
 #[test]
