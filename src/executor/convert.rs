@@ -266,7 +266,8 @@ impl Run<'_> {
                 Err(Error::Cancelled) // it only ends this go
             }
         };
-        match schedule::run(self.resources, progress, read, work, settle) {
+        let resources = self.resources.for_columns(self.columns.len());
+        match schedule::run(resources, progress, read, work, settle) {
             Err(_) if refuted => Ok(None),
             Err(error) => Err(error),
             Ok(()) => {

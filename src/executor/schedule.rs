@@ -37,12 +37,23 @@ pub const MEMORY_BYTES: usize = 256 * 1024 * 1024;
 /// Memory that a worker takes besides its text: the row group that it encodes, and one that waits to be written.
 const WORKER_BYTES: usize = 64 * 1024 * 1024;
 
+/// Columns from which on a table is wide: each takes some 20 KB of a row group in the making, whatever is in it.
+const WIDE_COLUMNS: usize = 2000;
+
 impl Resources {
     /// What fits this many processors and this memory, bytes. One worker always has room.
     pub fn of(processors: usize, memory: usize) -> Self {
         let workers = (memory.saturating_sub(TEXT_BYTES_MIN) / WORKER_BYTES).clamp(1, processors.max(1));
         let text_bytes = (TEXT_BYTES_PER_WORKER * workers).max(TEXT_BYTES_MIN);
         Resources { workers, text_bytes }
+    }
+
+    /// The same for a table of so many columns: of very many, the row group of one worker takes what is there for two.
+    pub(super) fn for_columns(self, columns: usize) -> Self {
+        match columns > WIDE_COLUMNS {
+            true => Resources { workers: self.workers.div_ceil(2), ..self },
+            false => self,
+        }
     }
 }
 

@@ -150,7 +150,8 @@ impl<'a, S: Sink> Outputs<'a, S> {
     fn end_groups(&mut self, mut next: impl FnMut(&mut Partitions) -> Option<Due>) -> Result<(), Error> {
         let Some(mut partitions) = self.partitions.take() else { return Ok(()) };
         while let Some(Due { place, batches }) = next(&mut partitions) {
-            batches.iter().try_for_each(|batch| self.encoders.push(batch))?;
+            // One after the other they are let go of.
+            batches.into_iter().try_for_each(|batch| self.encoders.push(&batch))?;
             let data = self.encoders.finish_data()?;
             self.append_to((place, partitions.partition(place)), data)?;
         }

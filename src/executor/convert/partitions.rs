@@ -26,7 +26,7 @@ pub const PARTITION_PATH_BYTES_MAX: usize = 768;
 /// Bytes of one folder at most: file systems take no more.
 pub const PARTITION_FOLDER_BYTES_MAX: usize = 255;
 /// Memory of rows that wait for a row group, all partitions together.
-const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+const HELD_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Pieces of a partition that are put together to one: of many partitions, a batch has few rows of each.
 const PIECES_MAX: usize = 32;
 /// What an array takes besides its values, about.

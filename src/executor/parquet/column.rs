@@ -32,6 +32,9 @@ const BLOOM_VALUES: u64 = 1024 * 1024;
 /// Share of lookups for values that are not there which a bloom filter lets pass.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
+/// Bytes of a buffer that is kept for the next row group; a page of texts has 1 MiB, unless one text has more.
+const KEPT_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What the columns of a row group share while they encode one after the other.
 pub(super) struct Workshop {
     /// Body of the page.
@@ -44,6 +47,15 @@ impl Workshop {
         let compressor = Compressor::new(encoding.page_codec())?;
         let store = Store::new(encoding.pieces());
         Ok(Workshop { body: Vec::new(), press: Press { compressor, compressed: Vec::new(), store } })
+    }
+
+    /// Buffers that a page of very long texts has made large are not kept.
+    pub fn let_go_of_large(&mut self) {
+        for buffer in [&mut self.body, &mut self.press.compressed] {
+            if buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
     }
 
     /// The pages so far; those of another row group come next.

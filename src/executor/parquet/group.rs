@@ -28,6 +28,9 @@ struct Workplace {
     workshop: Workshop,
 }
 
+/// Columns of a workplace that is kept. What thousands of them keep is more than the memory of a conversion allows.
+const KEPT_COLUMNS_MAX: usize = 1000;
+
 /// The workplaces of a file that nobody works at: never more than there were row groups in the making at once.
 #[derive(Default)]
 pub(super) struct Workplaces(Mutex<Vec<Workplace>>);
@@ -43,7 +46,11 @@ impl Workplaces {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn put(&self, workplace: Workplace) {
+    fn put(&self, mut workplace: Workplace) {
+        if workplace.columns.len() > KEPT_COLUMNS_MAX {
+            return;
+        }
+        workplace.workshop.let_go_of_large();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(workplace);
     }
 }

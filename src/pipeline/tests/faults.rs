@@ -59,6 +59,35 @@ fn a_conversion_that_adds_columns_converges_after_any_fault_at_any_call() {
 }
 
 #[test]
+fn a_conversion_of_a_partitioned_table_converges_after_any_fault_at_any_call() {
+    at_every_call(
+        |world| {
+            world.repartition(&["kind"]);
+            world.put_and_tell(KEY, "zero");
+            world.convert("r0", KEY).unwrap();
+            world.put_and_tell(KEY, "one with a reject");
+        },
+        |world| {
+            assert_eq!(world.rows(), ["one with a reject"]);
+            world.assert_parted();
+        },
+    );
+}
+
+#[test]
+fn a_newer_version_in_another_partition_is_never_out_of_sight() {
+    for call in 0..40 {
+        let world = World::new();
+        world.repartition(&["kind"]);
+        world.put_and_tell(KEY, "zero");
+        world.convert("r0", KEY).unwrap();
+        world.put_and_tell(KEY, "one");
+        let _ = world.convert_on(&world.process_with([(call, Fault::DieAfter)]), "r1", KEY);
+        assert!(world.keys("flights/").iter().any(|file| world.is_seen(file)), "call {call}: no version is seen");
+    }
+}
+
+#[test]
 fn a_superseding_conversion_converges_after_any_fault_at_any_call() {
     at_every_call(
         |world| {

@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     dataset::{CatalogMode, Column, ColumnType, Dataset, Manifest, Partition, SchemaChange},
+    executor::Report,
     pipeline::{
         Invocation,
         backfill::{self, ColumnChange, Driven},
@@ -286,7 +287,12 @@ impl World {
                 self.assert_has_columns_of(content, key);
                 let parked = self.parked(key);
                 let void = parked.as_ref().is_none_or(|parked| parked.is_void(Some(&current)));
-                let is_backfills = parked.as_ref().is_some_and(|it| it.run.report.plugin_hash != current.plugin_hash);
+                let made_by = (&current.config_hash, &current.plugin_hash);
+                let asked_by = |parked: &Parked| {
+                    let Report { config_hash, plugin_hash, .. } = &parked.run.report;
+                    (config_hash, plugin_hash) != made_by
+                };
+                let is_backfills = parked.as_ref().is_some_and(asked_by);
                 assert!(void || is_backfills, "{key} is committed and parked: {parked:?}");
             } else {
                 let parked = self.parked(key).unwrap_or_else(|| panic!("{key} is lost"));

@@ -62,6 +62,11 @@ impl World {
         self.lock().partition_by = by;
     }
 
+    /// Whether queries see a file: its partition is registered.
+    pub fn is_seen(&self, file: &str) -> bool {
+        self.lock().partitions.contains(&Partition::of_key(file))
+    }
+
     /// Rows that a query is to see are in a partition that the table knows.
     pub fn assert_registered(&self, file: &str) {
         let inner = self.lock();
