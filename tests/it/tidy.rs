@@ -242,25 +242,39 @@ fn every_test_file_is_part_of_the_one_test_binary() {
     }
 }
 
-#[test]
-fn every_dependency_says_why_it_is_there() {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let mut inside = false;
-    let mut complaints = Vec::new();
-    let mut comment_above = false;
-    for line in manifest.lines() {
+/// Names and what is said of them, of the dependencies of a manifest; and whether a comment says why they are there.
+fn dependencies(manifest: &str) -> Vec<(String, String, bool)> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let mut found = Vec::new();
+    let (mut inside, mut comment_above) = (false, false);
+    for line in text.lines() {
         if line.starts_with('[') {
             inside = line.ends_with("dependencies]");
-        } else if inside
-            && line.contains('=')
-            && !line.starts_with('#')
-            && !line.contains(" # ")
-            && !comment_above
-            && !line.starts_with("aws-sdk")
-        {
-            complaints.push(line.to_owned());
+        } else if inside && !line.starts_with('#') {
+            let (said, why) = line.split_once(" # ").map_or((line, false), |(said, _)| (said, true));
+            if let Some((name, said)) = said.split_once('=') {
+                found.push((name.trim().to_owned(), said.trim().to_owned(), why || comment_above));
+            }
         }
         comment_above = line.starts_with('#');
     }
-    assert_none(complaints);
+    found
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there() {
+    let all = ["Cargo.toml", "fuzz/Cargo.toml"].map(dependencies).concat();
+    assert!(all.len() > 50, "{}", all.len());
+    let without = all.into_iter().filter(|(name, _, why)| !why && !name.starts_with("aws-sdk"));
+    assert_none(without.map(|(name, _, _)| name).collect());
+}
+
+#[test]
+fn the_fuzzer_builds_the_reader_with_the_dependencies_that_lake_has() {
+    let lakes = dependencies("Cargo.toml");
+    let differs = |(name, said, _): &(String, String, bool)| {
+        name != "libfuzzer-sys" && !lakes.iter().any(|(lakes, as_lake, _)| (lakes, as_lake) == (name, said))
+    };
+    let complaints = dependencies("fuzz/Cargo.toml").into_iter().filter(differs);
+    assert_none(complaints.map(|(name, said, _)| format!("fuzz/Cargo.toml: {name} = {said}")).collect());
 }

@@ -41,5 +41,8 @@ pub(super) use reject::{Reject, is_lakes, plugin_code};
 pub(super) use text::Unreadable;
 pub(super) use value::Formats;
 
-#[cfg(test)]
+#[cfg(fuzzing)]
+pub(crate) use tests::fuzz::{Case, check};
+
+#[cfg(any(test, fuzzing))]
 mod tests;

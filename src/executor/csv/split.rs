@@ -92,7 +92,7 @@ pub(crate) struct Row {
     /// Line of its first byte, counted from 1.
     pub line: u64,
     /// Offset of its first byte in the text.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what blocks are held against"))]
+    #[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "what blocks are held against"))]
     pub offset: u64,
 }
 

@@ -1,3 +1,3 @@
 //! Tests of the rooms of CSV together.
 
-mod fuzz;
+pub(super) mod fuzz;

@@ -9,14 +9,14 @@ const WINDOW_BYTES_MAX: u64 = 320;
 
 /// A text, and how it is to be read.
 #[derive(Debug, Clone)]
-pub(super) struct Case {
+pub(crate) struct Case {
     pub text: Vec<u8>,
     pub how: How,
 }
 
 /// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct How {
+pub(crate) struct How {
     pub delimiter: char,
     pub quote: Option<char>,
     pub escape: Option<char>,

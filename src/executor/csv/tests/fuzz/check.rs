@@ -64,7 +64,7 @@ enum Value {
     Text(String),
 }
 
-pub(super) fn check(case: &Case) -> Result<(), String> {
+pub(crate) fn check(case: &Case) -> Result<(), String> {
     let records = by_records(case);
     let How { block, group, record, .. } = case.how;
     let limits = Limits { block, group, record, rescan: RESCAN_BYTES, tail: TAIL_BYTES };

@@ -2,7 +2,7 @@
 
 use super::{
     case::{Case, How},
-    check,
+    random::check,
 };
 
 const PLAIN: How = How::PLAIN;
