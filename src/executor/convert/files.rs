@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Files that are written at the same time.
-pub const OPEN_FILES_MAX: usize = 64;
-/// Bytes that the sink may hold back of all of them ([`HELD_BACK_BYTES`]).
+pub const OPEN_FILES_MAX: usize = 200;
+/// Memory of all of them: bytes that the sink may hold back ([`HELD_BACK_BYTES`]), and what is kept for the footers.
 const HELD_BACK_BYTES_MAX: u64 = 8 * HELD_BACK_BYTES as u64;
 
 /// A data file, for the rim to commit.
@@ -115,7 +115,7 @@ impl<S: Sink> Files<S> {
     }
 
     fn held_back(&self) -> u64 {
-        self.open.iter().map(|file| file.writer.bytes().min(HELD_BACK_BYTES as u64)).sum()
+        self.open.iter().map(|file| file.writer.bytes().min(HELD_BACK_BYTES as u64) + file.writer.footer_bytes()).sum()
     }
 
     fn close(&mut self, sink: &mut S, file: Open<S::Write>, facts: &[(&str, String)]) -> Result<(), Error> {

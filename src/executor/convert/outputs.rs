@@ -147,9 +147,9 @@ impl<'a, S: Sink> Outputs<'a, S> {
     }
 
     /// Row groups of partitions.
-    fn end_groups(&mut self, mut next: impl FnMut(&mut Partitions) -> Option<Due>) -> Result<(), Error> {
+    fn end_groups(&mut self, mut next: impl FnMut(&mut Partitions) -> Result<Option<Due>, Error>) -> Result<(), Error> {
         let Some(mut partitions) = self.partitions.take() else { return Ok(()) };
-        while let Some(Due { place, batches }) = next(&mut partitions) {
+        while let Some(Due { place, batches }) = next(&mut partitions)? {
             // One after the other they are let go of.
             batches.into_iter().try_for_each(|batch| self.encoders.push(&batch))?;
             let data = self.encoders.finish_data()?;

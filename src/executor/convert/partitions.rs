@@ -3,11 +3,15 @@
 //! What is held is bounded, whatever the order of the input: when it is too much, the partition that has most of it gets
 //! its row group early. All that decides is the rows and their order, so that the same files come out of the same input.
 
-use std::{collections::HashMap, mem::take};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
+    mem::take,
+};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array},
-    compute::{concat_batches, take_record_batch},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    compute::interleave_record_batch,
     datatypes::{DataType, Date32Type, Int32Type, Int64Type, SchemaRef},
     row::{RowConverter, SortField},
     temporal_conversions::date32_to_datetime,
@@ -27,8 +31,8 @@ pub const PARTITION_PATH_BYTES_MAX: usize = 768;
 pub const PARTITION_FOLDER_BYTES_MAX: usize = 255;
 /// Memory of rows that wait for a row group, all partitions together.
 const HELD_BYTES_MAX: usize = 48 * 1024 * 1024;
-/// Pieces of a partition that are put together to one: of many partitions, a batch has few rows of each.
-const PIECES_MAX: usize = 32;
+/// Rows that are copied at a time.
+const COPIED_ROWS: usize = 8 * 1024;
 /// What an array takes besides its values, about.
 const ARRAY_BYTES: usize = 256;
 
@@ -44,18 +48,26 @@ pub(super) struct Partitions {
     by_row: HashMap<Box<[u8]>, usize>,
     /// Null and the empty text are one partition.
     by_value: HashMap<Partition, usize>,
-    all: Vec<Waiting>,
+    all: Vec<Known>,
+    waiting: Vec<Waiting>,
+    /// Rows that are to go, by partition, and the batches that they are in.
+    leaving: VecDeque<(usize, Vec<(usize, usize)>)>,
+    left: Vec<RecordBatch>,
     held_bytes: usize,
     held_bytes_max: usize,
     group_bytes: usize,
 }
 
-/// A partition, and its rows that wait.
-struct Waiting {
+/// A partition, and the bytes of its rows that wait.
+struct Known {
     partition: Partition,
-    batches: Vec<RecordBatch>,
-    /// Small ones, to be put together.
-    pieces: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+/// Rows that wait, as they came, and the partition of each.
+struct Waiting {
+    rows: RecordBatch,
+    places: Vec<usize>,
     bytes: usize,
 }
 
@@ -91,6 +103,9 @@ impl Partitions {
             by_row: HashMap::new(),
             by_value: HashMap::new(),
             all: Vec::new(),
+            waiting: Vec::new(),
+            leaving: VecDeque::new(),
+            left: Vec::new(),
             held_bytes: 0,
             held_bytes_max: HELD_BYTES_MAX,
             group_bytes: usize::try_from(dataset.parquet.row_group_bytes).unwrap_or(usize::MAX),
@@ -115,23 +130,7 @@ impl Partitions {
         let keys: Vec<ArrayRef> = self.keys.iter().map(|&key| ArrayRef::clone(batch.column(key))).collect();
         let places = self.places(name, &keys)?;
         let rows = batch.project(&self.rest)?;
-        let Some(&first) = places.first() else { return Ok(()) };
-        if places.iter().all(|place| *place == first) {
-            return self.hold(first, rows);
-        }
-        let mut by_place: HashMap<usize, Vec<u32>> = HashMap::new();
-        let mut in_order = Vec::new();
-        for (row, place) in (0..).zip(places) {
-            let rows = by_place.entry(place).or_default();
-            if rows.is_empty() {
-                in_order.push(place);
-            }
-            rows.push(row);
-        }
-        for place in in_order {
-            let indices = UInt32Array::from(by_place.remove(&place).unwrap_or_default());
-            self.hold(place, take_record_batch(&rows, &indices)?)?;
-        }
+        self.hold(rows, places);
         Ok(())
     }
 
@@ -170,7 +169,7 @@ impl Partitions {
                 }
                 let place = self.all.len();
                 self.by_value.insert(partition.clone(), place);
-                self.all.push(Waiting { partition, batches: Vec::new(), pieces: Vec::new(), bytes: 0 });
+                self.all.push(Known { partition, bytes: 0 });
                 place
             }
         };
@@ -178,41 +177,127 @@ impl Partitions {
         Ok(place)
     }
 
-    fn hold(&mut self, place: usize, rows: RecordBatch) -> Result<(), Error> {
-        let bytes = held_bytes(&rows);
+    fn hold(&mut self, rows: RecordBatch, places: Vec<usize>) {
+        let Some(each) = held_bytes(&rows).checked_div(places.len()) else { return };
+        let each = each.max(1);
+        for &place in &places {
+            self.all[place].bytes += each;
+        }
+        let bytes = each * places.len();
         self.held_bytes += bytes;
-        let waiting = &mut self.all[place];
-        waiting.bytes += bytes;
-        waiting.pieces.push(rows);
-        if waiting.pieces.len() == PIECES_MAX {
-            waiting.batches.push(concat_batches(&self.schema, &take(&mut waiting.pieces))?);
+        self.waiting.push(Waiting { rows, places, bytes });
+    }
+
+    /// Rows that have waited enough: those of a partition that has a row group's worth, or, where too much is held, those
+    /// of the partitions that have most, until half of it is left. What stays is copied, so that it is not kept by the
+    /// few rows of a batch that wait still; halves make that once for each row, about.
+    ///
+    /// # Errors
+    /// Rows that do not fit together.
+    pub fn due(&mut self) -> Result<Option<Due>, Error> {
+        if self.leaving.is_empty() {
+            let mut by_bytes: Vec<usize> = (0..self.all.len()).filter(|&place| self.all[place].bytes > 0).collect();
+            by_bytes.sort_by_key(|&place| (Reverse(self.all[place].bytes), place));
+            let enough = by_bytes.first().is_some_and(|&most| self.all[most].bytes >= self.group_bytes);
+            if self.held_bytes > self.held_bytes_max {
+                let mut left = self.held_bytes;
+                by_bytes.retain(|&place| {
+                    let goes = left > self.held_bytes / 2;
+                    left -= if goes { self.all[place].bytes } else { 0 };
+                    goes
+                });
+                self.part(&by_bytes)?;
+            } else if enough {
+                self.part(&by_bytes[..1])?;
+            }
+        }
+        self.next()
+    }
+
+    /// All rows that wait, partition by partition.
+    ///
+    /// # Errors
+    /// Rows that do not fit together.
+    pub fn rest(&mut self) -> Result<Option<Due>, Error> {
+        if self.leaving.is_empty() {
+            let waiting: Vec<usize> = (0..self.all.len()).filter(|&place| self.all[place].bytes > 0).collect();
+            self.part(&waiting)?;
+        }
+        self.next()
+    }
+
+    /// Parts the rows of these partitions from those that wait on. The order of a partition's rows stays.
+    fn part(&mut self, places: &[usize]) -> Result<(), Error> {
+        let mut leaving: HashMap<usize, Vec<(usize, usize)>> = places.iter().map(|&it| (it, Vec::new())).collect();
+        let before = take(&mut self.waiting);
+        let (mut kept, mut kept_places): (Vec<(usize, usize)>, Vec<usize>) = (Vec::new(), Vec::new());
+        self.left = before.iter().map(|waiting| waiting.rows.clone()).collect();
+        for (batch, waiting) in before.into_iter().enumerate() {
+            if !waiting.places.iter().any(|place| leaving.contains_key(place)) {
+                self.keep(&take(&mut kept), &take(&mut kept_places))?;
+                self.waiting.push(waiting);
+                continue;
+            }
+            let mut bytes = waiting.bytes;
+            let each = waiting.bytes / waiting.places.len();
+            for (row, place) in waiting.places.into_iter().enumerate() {
+                match leaving.get_mut(&place) {
+                    Some(rows) => {
+                        rows.push((batch, row));
+                        bytes -= each;
+                        self.held_bytes -= each;
+                        self.all[place].bytes -= each;
+                    }
+                    None => {
+                        kept.push((batch, row));
+                        kept_places.push(place);
+                    }
+                }
+            }
+            // They are counted anew when they have been copied.
+            self.held_bytes -= bytes;
+            for place in &kept_places[kept_places.len() - bytes / each..] {
+                self.all[*place].bytes -= each;
+            }
+        }
+        self.keep(&kept, &kept_places)?;
+        self.leaving = places.iter().filter_map(|place| Some((*place, leaving.remove(place)?))).collect();
+        Ok(())
+    }
+
+    /// Copies rows that wait on.
+    fn keep(&mut self, rows: &[(usize, usize)], places: &[usize]) -> Result<(), Error> {
+        for (rows, places) in rows.chunks(COPIED_ROWS).zip(places.chunks(COPIED_ROWS)) {
+            let copied = copied(&self.left, rows)?;
+            self.hold(copied, places.to_vec());
         }
         Ok(())
     }
 
-    /// Rows that have waited enough: those of a partition that has a row group's worth, or, where too much is held, those
-    /// of the partition that has most.
-    pub fn due(&mut self) -> Option<Due> {
-        let (place, most) = self.all.iter().enumerate().max_by_key(|(place, it)| (it.bytes, usize::MAX - place))?;
-        if most.bytes < self.group_bytes && self.held_bytes <= self.held_bytes_max {
-            return None;
+    fn next(&mut self) -> Result<Option<Due>, Error> {
+        let Some((place, rows)) = self.leaving.pop_front() else { return Ok(None) };
+        let batches = rows.chunks(COPIED_ROWS).map(|rows| copied(&self.left, rows)).collect::<Result<_, _>>()?;
+        if self.leaving.is_empty() {
+            self.left.clear();
         }
-        Some(self.end(place))
+        Ok(Some(Due { place, batches }))
     }
+}
 
-    /// All rows that wait, partition by partition.
-    pub fn rest(&mut self) -> Option<Due> {
-        let place = self.all.iter().position(|waiting| waiting.bytes > 0)?;
-        Some(self.end(place))
+/// These rows of the batches, in a batch of their own; a batch that is wanted as it is, is not copied.
+fn copied(batches: &[RecordBatch], rows: &[(usize, usize)]) -> Result<RecordBatch, Error> {
+    if let [(batch, 0), .., (last, end)] = rows
+        && batch == last
+        && end + 1 == rows.len()
+        && rows.len() == batches[*batch].num_rows()
+    {
+        return Ok(batches[*batch].clone());
     }
-
-    fn end(&mut self, place: usize) -> Due {
-        let waiting = &mut self.all[place];
-        self.held_bytes -= take(&mut waiting.bytes);
-        let mut batches = take(&mut waiting.batches);
-        batches.append(&mut waiting.pieces);
-        Due { place, batches }
-    }
+    let first = rows.first().map_or(0, |row| row.0);
+    let last = rows.last().map_or(0, |row| row.0);
+    let batches: Vec<&RecordBatch> = batches[first..=last].iter().collect();
+    let rows: Vec<(usize, usize)> = rows.iter().map(|(batch, row)| (batch - first, *row)).collect();
+    Ok(interleave_record_batch(&batches, &rows)?)
 }
 
 /// The place of a column that files can be told apart by.
@@ -310,35 +395,42 @@ mod tests {
             let many: Vec<(&str, i64)> = (0..100).map(|row| (if row % 10 == 0 { "b" } else { "a" }, row)).collect();
             partitions.push("x.csv", &batch(&many)).unwrap();
             rounds += 1;
-            if let Some(due) = partitions.due() {
+            if let Some(due) = partitions.due().unwrap() {
                 break due;
             }
         };
         assert_eq!((partitions.partition(due.place).path(), values(&due).len()), ("key=a/".to_owned(), rounds * 90));
-        assert!(partitions.due().is_none());
-        let rest = partitions.rest().unwrap();
+        assert!(partitions.due().unwrap().is_none());
+        let rest = partitions.rest().unwrap().unwrap();
         assert_eq!((partitions.partition(rest.place).path(), values(&rest).len()), ("key=b/".to_owned(), rounds * 10));
-        assert!(partitions.rest().is_none());
+        assert!(partitions.rest().unwrap().is_none());
     }
 
     #[test]
-    fn what_is_held_stays_bounded_and_goes_from_the_partition_that_has_most_of_it() {
+    fn what_is_held_stays_bounded_and_the_partitions_that_have_most_of_it_go_together() {
         let mut partitions = partitions(1 << 20);
         partitions.held_bytes_max = 64 * 1024;
-        let mut groups = 0;
+        let (mut groups, mut rows_out) = (0, Vec::new());
         for round in 0..200_i64 {
-            let rows: Vec<(String, i64)> =
-                (0..500).map(|row| (format!("k{}", (row * row + round) % 40), row)).collect();
+            let row = |row: i64| (format!("k{}", (row * row + round) % 40), round * 500 + row);
+            let rows: Vec<(String, i64)> = (0..500).map(row).collect();
             let rows: Vec<(&str, i64)> = rows.iter().map(|(key, value)| (key.as_str(), *value)).collect();
             partitions.push("x.csv", &batch(&rows)).unwrap();
-            while let Some(due) = partitions.due() {
-                let most = partitions.all.iter().map(|waiting| waiting.bytes).max().unwrap();
-                assert!(due.batches.iter().map(held_bytes).sum::<usize>() + 64 * ARRAY_BYTES >= most);
+            while let Some(due) = partitions.due().unwrap() {
+                rows_out.extend(values(&due));
                 groups += 1;
             }
             assert!(partitions.held_bytes <= 64 * 1024, "{}", partitions.held_bytes);
+            let waiting: usize = partitions.waiting.iter().map(|waiting| held_bytes(&waiting.rows)).sum();
+            assert!(waiting <= 96 * 1024, "what has gone is not kept: {waiting}");
+            assert_eq!(partitions.all.iter().map(|known| known.bytes).sum::<usize>(), partitions.held_bytes);
         }
-        assert!(groups > 10, "{groups}");
+        assert!(groups > 10 && rows_out.len() / groups > 100, "{} rows in {groups} groups", rows_out.len());
+        while let Some(due) = partitions.rest().unwrap() {
+            rows_out.extend(values(&due));
+        }
+        rows_out.sort_unstable();
+        assert_eq!(rows_out, (0..100_000).collect::<Vec<_>>());
     }
 
     #[test]
@@ -348,9 +440,8 @@ mod tests {
             let row = |place: i64| (["a", "b", "a", "c"][place as usize % 4], round * 4 + place);
             partitions.push("x.csv", &batch(&(0..4).map(row).collect::<Vec<_>>())).unwrap();
         }
-        let due = partitions.rest().unwrap();
+        let due = partitions.rest().unwrap().unwrap();
         let expected: Vec<i64> = (0..400).filter(|value| value % 2 == 0 && value % 4 != 3).collect();
         assert_eq!(values(&due), expected);
-        assert!(due.batches.len() <= 200 / PIECES_MAX + PIECES_MAX, "pieces are put together");
     }
 }

@@ -24,6 +24,8 @@ use super::{encoding::Encoding, group::EncodedGroup};
 const CREATED_BY: &str = concat!("lake version ", env!("CARGO_PKG_VERSION"));
 /// First and last bytes of a Parquet file.
 const MAGIC: &[u8] = b"PAR1";
+/// Memory of what the footer and the page index say of a column chunk, about.
+const CHUNK_METADATA_BYTES: usize = 1024;
 /// Format version of the footer: pages are of version 1.
 const VERSION: i32 = 1;
 
@@ -139,6 +141,11 @@ impl<W: Write + Send> FileWriter<W> {
     /// Bytes of the row groups so far.
     pub fn bytes(&self) -> u64 {
         self.output.bytes_written() as u64
+    }
+
+    /// Memory that is kept for the footer, about.
+    pub fn footer_bytes(&self) -> u64 {
+        (self.groups.len() * self.encoding.columns().len() * CHUNK_METADATA_BYTES) as u64
     }
 
     /// Rows of the row groups so far.
