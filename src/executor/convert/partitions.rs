@@ -30,7 +30,7 @@ pub const PARTITION_PATH_BYTES_MAX: usize = 768;
 /// Bytes of one folder at most: file systems take no more.
 pub const PARTITION_FOLDER_BYTES_MAX: usize = 255;
 /// Memory of rows that wait for a row group, all partitions together.
-const HELD_BYTES_MAX: usize = 48 * 1024 * 1024;
+const HELD_BYTES_MAX: usize = 40 * 1024 * 1024;
 /// Rows that are copied at a time.
 const COPIED_ROWS: usize = 8 * 1024;
 /// What an array takes besides its values, about.
@@ -50,8 +50,9 @@ pub(super) struct Partitions {
     by_value: HashMap<Partition, usize>,
     all: Vec<Known>,
     waiting: Vec<Waiting>,
-    /// Rows that are to go, by partition, and the batches that they are in.
+    /// Rows that are to go, by partition; what waits on once they have gone; and the batches that both are in.
     leaving: VecDeque<(usize, Vec<(usize, usize)>)>,
+    staying: Vec<Staying>,
     left: Vec<RecordBatch>,
     held_bytes: usize,
     held_bytes_max: usize,
@@ -62,6 +63,14 @@ pub(super) struct Partitions {
 struct Known {
     partition: Partition,
     bytes: usize,
+}
+
+/// What waits on when others have gone.
+enum Staying {
+    /// Batches of which none has gone.
+    Whole(Waiting),
+    /// Rows, and the partition of each.
+    Rows(Vec<(usize, usize)>, Vec<usize>),
 }
 
 /// Rows that wait, as they came, and the partition of each.
@@ -105,6 +114,7 @@ impl Partitions {
             all: Vec::new(),
             waiting: Vec::new(),
             leaving: VecDeque::new(),
+            staying: Vec::new(),
             left: Vec::new(),
             held_bytes: 0,
             held_bytes_max: HELD_BYTES_MAX,
@@ -195,7 +205,7 @@ impl Partitions {
     /// # Errors
     /// Rows that do not fit together.
     pub fn due(&mut self) -> Result<Option<Due>, Error> {
-        if self.leaving.is_empty() {
+        if self.leaving.is_empty() && self.staying.is_empty() {
             let mut by_bytes: Vec<usize> = (0..self.all.len()).filter(|&place| self.all[place].bytes > 0).collect();
             by_bytes.sort_by_key(|&place| (Reverse(self.all[place].bytes), place));
             let enough = by_bytes.first().is_some_and(|&most| self.all[most].bytes >= self.group_bytes);
@@ -206,9 +216,9 @@ impl Partitions {
                     left -= if goes { self.all[place].bytes } else { 0 };
                     goes
                 });
-                self.part(&by_bytes)?;
+                self.part(&by_bytes);
             } else if enough {
-                self.part(&by_bytes[..1])?;
+                self.part(&by_bytes[..1]);
             }
         }
         self.next()
@@ -219,23 +229,23 @@ impl Partitions {
     /// # Errors
     /// Rows that do not fit together.
     pub fn rest(&mut self) -> Result<Option<Due>, Error> {
-        if self.leaving.is_empty() {
+        if self.leaving.is_empty() && self.staying.is_empty() {
             let waiting: Vec<usize> = (0..self.all.len()).filter(|&place| self.all[place].bytes > 0).collect();
-            self.part(&waiting)?;
+            self.part(&waiting);
         }
         self.next()
     }
 
     /// Parts the rows of these partitions from those that wait on. The order of a partition's rows stays.
-    fn part(&mut self, places: &[usize]) -> Result<(), Error> {
+    fn part(&mut self, places: &[usize]) {
         let mut leaving: HashMap<usize, Vec<(usize, usize)>> = places.iter().map(|&it| (it, Vec::new())).collect();
         let before = take(&mut self.waiting);
         let (mut kept, mut kept_places): (Vec<(usize, usize)>, Vec<usize>) = (Vec::new(), Vec::new());
         self.left = before.iter().map(|waiting| waiting.rows.clone()).collect();
         for (batch, waiting) in before.into_iter().enumerate() {
             if !waiting.places.iter().any(|place| leaving.contains_key(place)) {
-                self.keep(&take(&mut kept), &take(&mut kept_places))?;
-                self.waiting.push(waiting);
+                self.staying.push(Staying::Rows(take(&mut kept), take(&mut kept_places)));
+                self.staying.push(Staying::Whole(waiting));
                 continue;
             }
             let mut bytes = waiting.bytes;
@@ -260,9 +270,8 @@ impl Partitions {
                 self.all[*place].bytes -= each;
             }
         }
-        self.keep(&kept, &kept_places)?;
+        self.staying.push(Staying::Rows(kept, kept_places));
         self.leaving = places.iter().filter_map(|place| Some((*place, leaving.remove(place)?))).collect();
-        Ok(())
     }
 
     /// Copies rows that wait on.
@@ -275,11 +284,18 @@ impl Partitions {
     }
 
     fn next(&mut self) -> Result<Option<Due>, Error> {
-        let Some((place, rows)) = self.leaving.pop_front() else { return Ok(None) };
-        let batches = rows.chunks(COPIED_ROWS).map(|rows| copied(&self.left, rows)).collect::<Result<_, _>>()?;
-        if self.leaving.is_empty() {
+        let Some((place, rows)) = self.leaving.pop_front() else {
+            // Not before the others are encoded: there is room for one of both.
+            for staying in take(&mut self.staying) {
+                match staying {
+                    Staying::Whole(waiting) => self.waiting.push(waiting),
+                    Staying::Rows(rows, places) => self.keep(&rows, &places)?,
+                }
+            }
             self.left.clear();
-        }
+            return Ok(None);
+        };
+        let batches = rows.chunks(COPIED_ROWS).map(|rows| copied(&self.left, rows)).collect::<Result<_, _>>()?;
         Ok(Some(Due { place, batches }))
     }
 }
