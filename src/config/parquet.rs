@@ -33,7 +33,7 @@ pub(super) fn partition_by(section: &Section<'_>, contract: Option<&[Column]>, p
     let at = format!("`{}.{PARTITION_BY}`", section.path);
     for field in &fields {
         let column = contract.and_then(|columns| columns.iter().find(|column| column.name == field.value));
-        if let Some(Column { ty, .. }) = column.filter(|column| !column.ty.makes_partitions()) {
+        if let Some(Column { ty, .. }) = column.filter(|column| !ColumnType::PARTITIONING.contains(&column.ty)) {
             problems
                 .at(field.span.clone(), format!("{at}: `{}` is {ty}", field.value), "no partition column")
                 .help("a table is partitioned by text, whole numbers, dates or booleans");

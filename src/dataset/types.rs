@@ -34,13 +34,9 @@ pub enum ColumnType {
 pub const DECIMAL_PRECISION_MAX: u8 = 38;
 
 impl ColumnType {
-    /// Whether files may be told apart by such a column: its values are written one way only, and are not measured.
-    pub fn makes_partitions(self) -> bool {
-        matches!(
-            self,
-            ColumnType::Boolean | ColumnType::Int32 | ColumnType::Int64 | ColumnType::Date | ColumnType::String
-        )
-    }
+    /// The types by whose values files may be told apart: they are written one way only, and are not measured.
+    pub const PARTITIONING: [ColumnType; 5] =
+        [ColumnType::Boolean, ColumnType::Int32, ColumnType::Int64, ColumnType::Date, ColumnType::String];
 
     /// The type's name in the Glue Data Catalog (Hive types:
     /// <https://docs.aws.amazon.com/athena/latest/ug/data-types.html>).

@@ -24,21 +24,14 @@ fn applied(dataset: &str) -> Project {
     project
 }
 
-/// Puts one file and waits; returns what became of it.
 #[track_caller]
 fn put(project: &Project, name: &str, text: &str) -> Value {
-    let path = project.write(name, text);
-    let ran = project.lake(&["put", "sales", &path, "--wait", "--timeout", "60", "--json"]);
-    let document: Value = serde_json::from_str(ran.stdout.trim()).unwrap_or_else(|_| panic!("{ran:?}"));
-    document["files"][0]["result"].clone()
+    project.put("sales", name, text)
 }
 
-/// The rows of the table by `id`.
 #[track_caller]
 fn rows(project: &Project) -> Vec<Value> {
-    let mut rows = project.lake(&["show", "sales", "--limit", "1000", "--json"]).documents();
-    rows.sort_by_key(|row| row["id"].as_i64());
-    rows
+    project.rows("sales")
 }
 
 /// The catalog's columns of the table and its keys, and the places of its partitions by their values.

@@ -129,6 +129,23 @@ impl Project {
         lake(&self.path(), args)
     }
 
+    /// Puts one file into a dataset and waits; returns what became of it.
+    #[track_caller]
+    pub fn put(&self, dataset: &str, name: &str, text: &str) -> Value {
+        let path = self.write(name, text);
+        let document = self.lake(&["put", dataset, &path, "--wait", "--timeout", "60", "--json"]);
+        let read: Value = serde_json::from_str(document.stdout.trim()).unwrap_or_else(|_| panic!("{document:?}"));
+        read["files"][0]["result"].clone()
+    }
+
+    /// The rows of a table by their `id`.
+    #[track_caller]
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let mut rows = self.lake(&["show", table, "--limit", "1000", "--json"]).documents();
+        rows.sort_by_key(|row| row["id"].as_i64());
+        rows
+    }
+
     /// Runs `lake` in the project with these variables besides.
     pub fn lake_with(&self, env: &[(String, String)], args: &[&str]) -> Ran {
         ran(command(&self.path(), args).envs(env.iter().cloned()))

@@ -18,8 +18,8 @@ use arrow::{
 };
 
 use crate::{
-    dataset::{Dataset, Partition},
-    executor::Error,
+    dataset::{ColumnType, Dataset, Partition},
+    executor::{Error, parquet::data_type},
 };
 
 /// Partitions that one run writes to at most, ten years of days: each is a file at least, and a record names them all.
@@ -206,10 +206,9 @@ impl Partitions {
     /// Rows that do not fit together.
     pub fn due(&mut self) -> Result<Option<Due>, Error> {
         if self.leaving.is_empty() && self.staying.is_empty() {
-            let mut by_bytes: Vec<usize> = (0..self.all.len()).filter(|&place| self.all[place].bytes > 0).collect();
-            by_bytes.sort_by_key(|&place| (Reverse(self.all[place].bytes), place));
-            let enough = by_bytes.first().is_some_and(|&most| self.all[most].bytes >= self.group_bytes);
             if self.held_bytes > self.held_bytes_max {
+                let mut by_bytes: Vec<usize> = (0..self.all.len()).filter(|&place| self.all[place].bytes > 0).collect();
+                by_bytes.sort_by_key(|&place| (Reverse(self.all[place].bytes), place));
                 let mut left = self.held_bytes;
                 by_bytes.retain(|&place| {
                     let goes = left > self.held_bytes / 2;
@@ -217,8 +216,8 @@ impl Partitions {
                     goes
                 });
                 self.part(&by_bytes);
-            } else if enough {
-                self.part(&by_bytes[..1]);
+            } else if let Some(full) = self.all.iter().position(|known| known.bytes >= self.group_bytes) {
+                self.part(&[full]);
             }
         }
         self.next()
@@ -324,10 +323,11 @@ fn key(schema: &SchemaRef, name: &str) -> Result<usize, Error> {
         return Err(Error::Partition { message });
     };
     match schema.field(place).data_type() {
-        DataType::Utf8 | DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Boolean => Ok(place),
+        ty if ColumnType::PARTITIONING.map(data_type).contains(ty) => Ok(place),
         other => {
             let message = format!(
-                "column `{name}` is {other}, and a table is partitioned by text, whole numbers, dates or booleans;                  partition by another column, or give this one another type in the dataset's schema"
+                "column `{name}` is {other}, and a table is partitioned by text, whole numbers, dates or booleans; \
+                 partition by another column, or give this one another type in the dataset's schema"
             );
             Err(Error::Partition { message })
         }

@@ -34,6 +34,7 @@ fn converted(text: &str, table: &str, dataset: &Dataset, workers: usize) -> Resu
 fn refused(text: &str, table: &str, by: &[&str]) -> String {
     let error = converted(text, table, &dataset(by), 1).unwrap_err();
     assert!(matches!(error, Error::Partition { .. }) && error.is_permanent(), "{error}");
+    assert!(!error.to_string().contains("  "), "{error}");
     error.to_string()
 }
 
