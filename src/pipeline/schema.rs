@@ -308,7 +308,9 @@ fn grown(there: &Shape, wanted: &Shape) -> Shape {
     };
     let source_columns = match (&there.source_columns, &wanted.source_columns) {
         (Some(columns), Some(more)) => Some(with(columns, more)),
-        (columns, more) => columns.clone().or_else(|| more.clone()),
+        // Made without a transform, before the table remembered anything: its columns are those of the CSV.
+        (Some(columns), None) => Some(with(columns, &wanted.columns)),
+        (None, more) => more.clone(),
     };
     let columns = with(&there.columns, &wanted.columns);
     Shape { columns, partition_by: there.partition_by.clone(), source_columns }

@@ -88,6 +88,20 @@ fn a_newer_version_in_another_partition_is_never_out_of_sight() {
 }
 
 #[test]
+fn what_was_decided_without_a_transform_is_not_forgotten_when_one_begins_to_remember() {
+    for call in 0..40 {
+        let world = World::new();
+        world.put_and_tell("in/b.csv", "four with b");
+        let _ = world.convert_on(&world.process_with([(call, Fault::DieAfter)]), "r1", "in/b.csv");
+        world.deploy(Some("tags"));
+        world.put_and_tell(KEY, "one");
+        world.convert("r2", KEY).unwrap();
+        world.settle();
+        world.assert_sound();
+    }
+}
+
+#[test]
 fn a_superseding_conversion_converges_after_any_fault_at_any_call() {
     at_every_call(
         |world| {
